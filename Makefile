@@ -1,0 +1,93 @@
+# Everything a developer runs. Targets that touch a cluster use the context kind-keelway of the kubeconfig in
+# .keelway/, and no other: your own kubeconfig is never read.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMPS := .keelway/stamps
+KUBECONFIG_FILE := .keelway/kubeconfig
+export PATH := $(CURDIR)/.keelway/bin:$(PATH)
+KUBECTL := kubectl --kubeconfig=$(KUBECONFIG_FILE) --context=kind-keelway
+# Tests mostly wait for the cluster, so there are more of them at once than processors.
+E2E_WORKERS ?= 6
+
+.PHONY: help
+help: ## Show the targets.
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: ## Bring everything up, apply examples/hello and call it.
+	@$(PYTHON) -m devcluster demo
+
+.PHONY: test
+test: lint unit deploy ## Run everything: lint, types, contracts, unit, integration, e2e.
+	$(BIN)/pytest tests/integration -n 4 -q
+	$(BIN)/pytest tests/e2e -m disturbing -q
+	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+
+.PHONY: setup
+setup: $(STAMPS)/python ## Make the Python environment in .venv.
+
+$(STAMPS)/python: pyproject.toml constraints.txt
+	@mkdir -p $(STAMPS)
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null \
+	  || { rm -rf .venv; apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv .venv; } \
+	  || { echo "Python's venv is missing and could not be installed: install python3-venv, or set PYTHON."; exit 1; }
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: cluster
+cluster: ## Bring up the dev cluster (kind), building what cannot be pulled.
+	@$(PYTHON) -m devcluster up
+
+.PHONY: deploy
+deploy: setup cluster ## Build the operator's image and install it into the dev cluster.
+	@$(PYTHON) -m devcluster deploy
+
+.PHONY: run
+run: deploy ## Run the operator outside the cluster, for fast work; the one inside rests meanwhile.
+	$(KUBECTL) -n keelway-system scale deployment/keelway --replicas=0
+	trap '$(KUBECTL) -n keelway-system scale deployment/keelway --replicas=2' EXIT; \
+	KEELWAY_CONTEXT=kind-keelway KEELWAY_KUBECONFIG=$(KUBECONFIG_FILE) KEELWAY_POD_NAME=keelway-outside \
+	KEELWAY_REGISTRY=registry.keelway-registry:5000 KEELWAY_REGISTRY_INSECURE=true \
+	KEELWAY_REGISTRY_ENDPOINT=127.0.0.1:30500 KEELWAY_REGISTRY_CONFIG=manifests/dev/registry-credential.json \
+	KEELWAY_ALLOWED_NETWORKS=10.244.0.0/16,10.96.0.0/12 $(BIN)/python -m keelway
+
+.PHONY: unit
+unit: setup ## Run the unit tests: no cluster, no network.
+	$(BIN)/pytest tests/unit -n 4 -q
+
+.PHONY: integration
+integration: setup cluster ## Run the tests against a real API server.
+	$(BIN)/pytest tests/integration -n 4
+
+.PHONY: e2e
+e2e: deploy ## Run the end-to-end tests: real builds, real pods, real HTTP.
+	$(BIN)/pytest tests/e2e -m disturbing
+	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+
+.PHONY: crds
+crds: setup ## Generate crds/ from the models.
+	$(BIN)/python -m keelway.api.crd crds/
+
+.PHONY: lint
+lint: setup ## Check style, types, import contracts, and that crds/ is up to date.
+	$(BIN)/ruff check operator devcluster tests
+	$(BIN)/ruff format --check operator devcluster tests
+	$(BIN)/mypy operator/keelway devcluster tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m keelway.api.crd --check crds/
+
+.PHONY: uninstall
+uninstall: ## Remove Keelway from the dev cluster: objects first, then the operator, then the CRDs.
+	-$(KUBECTL) delete apps.keelway.dev,images.keelway.dev --all --all-namespaces --timeout=120s
+	-$(KUBECTL) wait --for=delete deployments,services,horizontalpodautoscalers --all-namespaces \
+	  --selector=app.kubernetes.io/managed-by=keelway --timeout=120s
+	$(KUBECTL) delete -k manifests/dev --ignore-not-found --timeout=180s
+
+.PHONY: down
+down: ## Delete the dev cluster; what was built for it stays in the cache.
+	@$(PYTHON) -m devcluster down
