@@ -1,0 +1,69 @@
+"""`up`: from nothing, or from whatever is left, to a cluster that serves. The whole story in one function.
+
+Every step first looks whether its result is there, so `up` can be run at any time and after any interruption.
+"""
+
+import shlex
+import subprocess
+
+from devcluster import addons, engine, images, kind, node_image, nodes, tools
+from devcluster.catalogue import Catalogue
+from devcluster.progress import Progress
+from devcluster.settings import Settings
+
+# A registry that cannot be reached shows within this time; it is spent once, when there is no cluster yet.
+PROBE_SECONDS = 20
+
+
+def up(settings: Settings, progress: Progress, catalogue: Catalogue) -> None:
+    engine.ensure(settings, progress)
+    built = must_build(settings, progress, catalogue)
+    tools.ensure(settings, progress, catalogue, built=built)
+    node = node_image.assemble(settings, progress, catalogue) if built else None
+    if node is not None:
+        images.into_docker(node, progress)
+    for image in catalogue.for_nodes():
+        if built:
+            images.into_docker(images.assemble(settings, progress, catalogue, image), progress)
+        else:
+            images.pull(image.reference, progress)
+    ensure_cluster(settings, progress, node.reference if node else None)
+    with progress.step("configure the nodes") as step:
+        if built:
+            nodes.configure_network(settings, step.log)
+        nodes.configure_registry(settings, step.log)
+    nodes.load(settings, progress, [image.reference for image in catalogue.for_nodes()])
+    with progress.step("wait until the cluster serves") as step:
+        addons.apply(settings, step.log)
+        kind.wait_until_ready(settings, step.log)
+    progress.say(f"the cluster {settings.context} is up. To use it:")
+    print(usage(settings))
+
+
+def must_build(settings: Settings, progress: Progress, catalogue: Catalogue) -> bool:
+    """Whether images are made here. A cluster that exists has answered this; else a pull is tried."""
+    progress.logs.mkdir(parents=True, exist_ok=True)
+    log = progress.logs / "way.log"
+    for node in kind.nodes(settings, log):
+        label = ["docker", "inspect", "--format", f'{{{{index .Config.Labels "{images.LABEL}"}}}}', node]
+        return bool(subprocess.run(label, capture_output=True, text=True).stdout.strip())
+    with progress.step("see whether images can be pulled"):
+        pullable = all(images.can_pull(reference, PROBE_SECONDS) for reference in catalogue.probes())
+    progress.say("images can be pulled" if pullable else "images cannot be pulled: they are made here")
+    return not pullable
+
+
+def ensure_cluster(settings: Settings, progress: Progress, image: str | None) -> None:
+    with progress.step("look for the cluster") as step:
+        if kind.nodes(settings, step.log) and kind.complete(settings, step.log):
+            if kind.healthy(settings, step.log) or kind.revive(settings, progress, step):
+                return
+            progress.say("the cluster there does not answer: it is made anew")
+    with progress.step("create the cluster") as step:
+        configuration = kind.configuration(settings, built=image is not None, resolv_conf=kind.host_resolv_conf())
+        kind.create(settings, image, configuration, step.log)
+
+
+def usage(settings: Settings) -> str:
+    kubeconfig, path = shlex.quote(str(settings.kubeconfig)), shlex.quote(str(settings.bin))
+    return f"export PATH={path}:$PATH KUBECONFIG={kubeconfig}\nkubectl --context {settings.context} get nodes"

@@ -1,0 +1,43 @@
+"""Finished work: made once, whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from devcluster import store
+
+
+def test_a_product_is_made_once(tmp_path: Path) -> None:
+    def make(directory: Path) -> None:
+        (directory / "file").write_text("x")
+
+    first = store.product(tmp_path, "name", make)
+    second = store.product(tmp_path, "name", lambda _: pytest.fail("made twice"))
+    assert first == second
+    assert (second / "file").read_text() == "x"
+
+
+def test_an_interrupted_product_is_not_there_and_leaves_nothing_after_the_next(tmp_path: Path) -> None:
+    def interrupted(directory: Path) -> None:
+        (directory / "half").write_text("x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.product(tmp_path, "name", interrupted)
+    assert not (tmp_path / "name").exists()
+    finished = store.product(tmp_path, "name", lambda _: None)
+    assert list(tmp_path.iterdir()) == [finished]
+
+
+def test_a_file_counts_by_its_content_in_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "go.sum"
+    file.write_text("a")
+    before = store.key("etcd", [file])
+    file.write_text("b")
+    assert store.key("etcd", [file]) != before
+
+
+def test_a_link_is_replaced(tmp_path: Path) -> None:
+    store.link(Path("/old/kubectl"), tmp_path / "bin" / "kubectl")
+    store.link(Path("/new/kubectl"), tmp_path / "bin" / "kubectl")
+    assert (tmp_path / "bin" / "kubectl").readlink() == Path("/new/kubectl")
