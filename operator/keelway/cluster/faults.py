@@ -1,0 +1,46 @@
+"""The one edge where the API server's answers become Keelway's errors (`errors.py`)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from keelway.errors import AlreadyExists, Conflict, Forbidden, Invalid, KeelwayError, NotFound, Transient
+
+EXPIRED: Final = "Expired"
+"""Reason of the Transient that a 410 becomes: the list or watch must begin anew."""
+# A list or a message of the API server may quote a whole object.
+_MESSAGE_SHOWN: Final = 1024
+
+
+def refusal(what: str, status: int, body: Mapping[str, Any], retry_after: str | None) -> KeelwayError:
+    """The error for an answer of 400 or more; `what` names the request, `body` is the answer's Status object."""
+    cause = f"{what}: {str(body.get('message') or f'HTTP {status}')[:_MESSAGE_SHOWN]}"
+    match status, body.get("reason"):
+        case 401 | 403, _:
+            return Forbidden("Forbidden", f"{cause}. Give the operator's service account this permission.")
+        case 404, _:
+            return NotFound("NotFound", f"{cause}. Create it; work goes on by itself then.")
+        case 409, "AlreadyExists":
+            return AlreadyExists("AlreadyExists", f"{cause}. Another name is needed, or that object must go.")
+        case 409, _:
+            return Conflict("Conflict", f"{cause}. It is read again and retried by itself.")
+        case 410, _:
+            return Transient(EXPIRED, f"{cause}. It is listed again by itself.")
+        case 408 | 429, _:
+            return Transient("ApiServerBusy", f"{cause}. It is retried by itself.", _seconds(retry_after))
+        case _ if status >= 500:
+            return Transient("ApiServerBusy", f"{cause}. It is retried by itself.", _seconds(retry_after))
+    return Invalid("Invalid", f"{cause}. Correct what the message names.")
+
+
+def unreachable(what: str, error: BaseException) -> Transient:
+    """The error for a request that had no answer."""
+    cause = str(error) or type(error).__name__
+    return Transient("ApiServerUnreachable", f"{what}: {cause}. It is retried by itself.")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After in seconds; the API server never sends its other form, a date."""
+    try:
+        return float(retry_after) if retry_after else None
+    except ValueError:
+        return None

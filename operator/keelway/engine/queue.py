@@ -1,0 +1,159 @@
+"""The work queue: which object is looked at next.
+
+A key is in it once, however often it is added; it is never given to two workers at once, and comes again when it was
+added while it was worked on. Namespaces take turns, so that one with 2,000 changing Apps does not keep others waiting.
+Plain asyncio, for one event loop; `runner.py` takes the keys, `routes.py` finds them.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from keelway.reconcile.outcome import Key
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Delays that double: `first` seconds, then twice, up to `longest`; each up to `jitter` longer by chance."""
+
+    first: float
+    longest: float
+    jitter: float = 0.2
+
+    def delay(self, attempt: int) -> float:
+        """Seconds before attempt 1, 2, 3, ..."""
+        exponent = min(attempt - 1, 32)  # 2**32 times anything is over `longest`; no overflow
+        return min(self.longest, self.first * 2.0**exponent) * (1 + random.random() * self.jitter)
+
+
+class WorkQueue:
+    """Keys that are ready, keys that become ready, and keys being worked on."""
+
+    def __init__(self) -> None:
+        self._ready: OrderedDict[str, deque[Key]] = OrderedDict()
+        self._waiting_since: dict[Key, float] = {}
+        self._running: set[Key] = set()
+        self._dirty: set[Key] = set()
+        self._due: dict[Key, float] = {}
+        self._timers: list[tuple[float, int, Key]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._takers: deque[asyncio.Future[None]] = deque()
+        self._failures: dict[Key, tuple[Backoff, int]] = {}
+
+    def add(self, key: Key) -> None:
+        """Ready now; once more after the pass, where one is under way."""
+        if key in self._running:
+            self._dirty.add(key)
+            return
+        if key in self._waiting_since:
+            return
+        self._due.pop(key, None)  # its pass will say anew when it wants to come back
+        self._waiting_since[key] = _now()
+        self._ready.setdefault(key.namespace, deque()).append(key)
+        self._wake_one()
+
+    def add_after(self, key: Key, delay: float) -> None:
+        """Ready in `delay` seconds, or when it was due before, if that is earlier."""
+        if delay <= 0:
+            self.add(key)
+            return
+        when = _now() + delay
+        if key in self._waiting_since or self._due.get(key, when + 1) <= when:
+            return
+        self._due[key] = when
+        heapq.heappush(self._timers, (when, next(self._order), key))
+        self._set_timer()
+
+    def retry(self, key: Key, backoff: Backoff, at_least: float = 0.0) -> float:
+        """Ready after the next of the growing delays, and not before `at_least` seconds. Gives the delay."""
+        known = self._failures.get(key)
+        attempt = known[1] + 1 if known is not None and known[0] == backoff else 1
+        self._failures[key] = (backoff, attempt)
+        delay = max(at_least, backoff.delay(attempt))
+        self.add_after(key, delay)
+        return delay
+
+    def forgive(self, key: Key) -> None:
+        """The next failure is the first again."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> Key:
+        """The next key, of the namespace whose turn it is. Call `done` with it afterwards."""
+        while not self._ready:
+            taker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._takers.append(taker)
+            try:
+                await taker
+            except asyncio.CancelledError:
+                if taker.done() and not taker.cancelled():
+                    self._wake_one()  # what it was woken for is still there
+                raise
+        namespace, keys = self._ready.popitem(last=False)
+        key = keys.popleft()
+        if keys:
+            self._ready[namespace] = keys  # at the end: the others' turn
+        del self._waiting_since[key]
+        self._running.add(key)
+        return key
+
+    def done(self, key: Key) -> None:
+        """The pass is over."""
+        self._running.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
+
+    @property
+    def depth(self) -> int:
+        """How many keys are ready."""
+        return len(self._waiting_since)
+
+    @property
+    def running(self) -> int:
+        """How many keys are worked on."""
+        return len(self._running)
+
+    @property
+    def oldest_wait(self) -> float:
+        """Seconds that the first of the ready keys has waited; 0 when none is."""
+        since = next(iter(self._waiting_since.values()), None)
+        return _now() - since if since is not None else 0.0
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wake_one(self) -> None:
+        while self._takers:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.set_result(None)
+                return
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._timers and self._due.get(self._timers[0][2]) != self._timers[0][0]:
+            heapq.heappop(self._timers)  # overtaken by an earlier one, or added since
+        if self._timers:
+            self._timer = asyncio.get_running_loop().call_at(self._timers[0][0], self._fire)
+
+    def _fire(self) -> None:
+        # call_at may be early by the clock's resolution
+        horizon = _now() + 0.001
+        while self._timers and self._timers[0][0] <= horizon:
+            when, _, key = heapq.heappop(self._timers)
+            if self._due.get(key) == when:
+                del self._due[key]
+                self.add(key)
+        self._set_timer()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

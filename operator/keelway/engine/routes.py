@@ -1,0 +1,38 @@
+"""PURE: whose business an object is. `watches.py`, the sweep and writes ask it; the queue takes the keys."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keelway.api.resources import APPS, BUILDS, IMAGES, Resource
+from keelway.cluster.cache import Cache, controller_of
+from keelway.cluster.watched import IMAGE_LABEL, IMAGE_NAMESPACE_LABEL
+from keelway.reconcile.outcome import Key
+
+
+def keys_of(resource: Resource, obj: Mapping[str, Any], cache: Cache) -> Iterator[Key]:
+    """The keys to look at when the object changed, came or went.
+
+    Apps and Images stand for themselves, an Image also for the Apps that follow it, a Build for its Image; other
+    children for their owner: by label across namespaces (Jobs, pods), else by controller.
+    """
+    metadata = obj["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    if resource == APPS:
+        yield Key("App", namespace, name)
+    elif resource == IMAGES:
+        yield Key("Image", namespace, name)
+        yield from (Key("App", namespace, app) for app in cache.apps_following(namespace, name))
+    elif resource == BUILDS:
+        yield Key("Image", namespace, obj["spec"]["image"])
+    else:
+        yield from _owner_of(obj, namespace)
+
+
+def _owner_of(obj: Mapping[str, Any], namespace: str) -> Iterator[Key]:
+    labels = obj["metadata"].get("labels") or {}
+    if IMAGE_LABEL in labels:
+        yield Key("Image", labels.get(IMAGE_NAMESPACE_LABEL, namespace), labels[IMAGE_LABEL])
+        return
+    controller = controller_of(obj)
+    if controller is not None and controller["kind"] in ("App", "Image"):
+        yield Key(controller["kind"], namespace, controller["name"])
