@@ -1,0 +1,67 @@
+"""The `build` container: from the fetched context to an image in the registry, and what is known of it."""
+
+import asyncio
+from pathlib import Path
+
+from keelway.api.buildrequest import DOCKER_CONFIG_FILE, BuildReport, BuildRequest, Step
+from keelway.builder import buildkit
+from keelway.builder.buildkit import Paths
+from keelway.builder.diagnosis import Diagnosis, Failure, diagnose
+from keelway.builder.logtext import Redactor
+from keelway.builder.progress import Progress
+from keelway.builder.report import of_diagnosis, of_error
+from keelway.builder.user import run_as_user
+from keelway.errors import KeelwayError
+from keelway.registry.client import Registry
+from keelway.registry.credentials import Keyring
+from keelway.registry.reference import Reference
+
+
+async def build(request: BuildRequest, paths: Paths, redact: Redactor) -> BuildReport:
+    """Builds, pushes and looks at the result. Every end is a report; only cancellation is raised."""
+    progress = Progress(echo=lambda line: print(redact(line), flush=True))
+    buildkit.prepare(request, paths)
+    try:
+        async with asyncio.timeout(request.timeout_seconds):
+            code = await buildkit.run(buildkit.image_build(request, paths), request, paths, progress)
+            digest = buildkit.image_digest(paths)
+            if code != 0 or digest is None:
+                diagnosis = diagnose(Failure(progress.error, progress, request.dockerfile))
+                return of_diagnosis(diagnosis, progress.failed, redact)
+            return await _inspected(request, paths, progress, digest)
+    except TimeoutError:
+        return of_diagnosis(_timed_out(request, progress), progress.running, redact)
+
+
+async def _inspected(request: BuildRequest, paths: Paths, progress: Progress, digest: str) -> BuildReport:
+    image = Reference.parse(request.push_reference).at(digest)
+    try:
+        async with Registry(frozenset(request.insecure_registries)) as registry:
+            config = await registry.image_config(image, _keyring(paths.request))
+    except KeelwayError as error:
+        # The image is there, but what an App must know of it is not: the next attempt is a cached build.
+        return of_error(error, Step.INSPECT)
+    return BuildReport(
+        ok=True,
+        step=Step.INSPECT,
+        reason="Built",
+        digest=digest,
+        materials=progress.materials(),
+        user=config.user,
+        run_as_user=await run_as_user(config.user, str(image), request, paths),
+    )
+
+
+def _keyring(request_dir: Path) -> Keyring:
+    file = request_dir / DOCKER_CONFIG_FILE
+    return Keyring.parse(file.read_bytes()) if file.is_file() else Keyring()
+
+
+def _timed_out(request: BuildRequest, progress: Progress) -> Diagnosis:
+    step = progress.running
+    doing = f" while doing {step.name}" if step else ""
+    message = (
+        f"The build was ended after {request.timeout_seconds} s{doing}. "
+        "Make it quicker, or raise spec.build.timeoutSeconds."
+    )
+    return Diagnosis(Step.BUILD, "BuildTimedOut", message)

@@ -1,0 +1,46 @@
+"""The source policy of a build: what its Dockerfile may read. Pure; `buildkit.py` hands it to the daemon.
+
+`FROM`, `COPY --from`, `ADD` and `# syntax=` all pass it. The rules of github.com/moby/buildkit/sourcepolicy:
+the last one that matches decides, and a source that none matches is allowed. BuildKit's credentials answer
+for a whole host, so this is what keeps one namespace out of another's repositories; that a name leads
+inwards by DNS or a redirect is the firewall's part (docs/architecture.md, "The build boundary").
+"""
+
+import re
+from typing import Any
+
+from keelway.api.buildrequest import Policy
+
+# The identifiers of sources elsewhere: docker-image://host/..., https://[user@]host/..., git://host/...
+# The others (local://, oci-layout://) name what buildctl itself offers.
+_SCHEME = r"(?i)^(docker-image[+a-z]*|https?|git)://([^/?#]*@)?"
+_END = r"(:[0-9]*)?([/?#]|$)"
+_INTERNAL_HOSTS = (
+    # The names that lead to this pod or into the cluster, with or without the root's dot.
+    r"localhost\.?",
+    r"[^/:@]*\.(localhost|local|internal|svc|cluster|arpa)\.?",
+    # Without a dot only the cluster's search domains give a name a meaning.
+    r"[^/:.@\[\]]+",
+    # Addresses, in every form that a resolver takes: [::1], 10.0.0.1, 10.1, 0x7f000001, 017700000001.
+    r"\[[^\]]*\]",
+    r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+))*\.?",
+)
+
+
+def source_policy(policy: Policy) -> dict[str, Any]:
+    """The policy as BuildKit's --source-policy-file wants it."""
+    registry = re.escape(policy.registry)
+    own = re.escape(policy.own_repositories)
+    return {
+        "version": 1,
+        "rules": [
+            *(_rule("DENY", f"{_SCHEME}{host}{_END}") for host in _INTERNAL_HOSTS),
+            _rule("DENY", f"{_SCHEME}{registry}{_END}"),
+            _rule("ALLOW", f"^docker-image://{own}"),
+        ],
+    }
+
+
+def _rule(action: str, pattern: str) -> dict[str, Any]:
+    # With the key `matchType` the pattern would silently be no regular expression.
+    return {"action": action, "selector": {"identifier": pattern, "match_type": "REGEX"}}

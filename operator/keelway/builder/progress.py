@@ -1,0 +1,115 @@
+"""What `buildctl --progress rawjson` tells while it builds: steps, their logs, and its own last words.
+
+One JSON object a line (github.com/moby/buildkit/client, SolveStatus), anything else is plain text: the
+Dockerfile's lines around a fault and, last, `error: ...`.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keelway.api.buildrequest import Material
+from keelway.builder.logtext import cleaned
+
+_LOG_BYTES = 32 * 1024
+_TEXT_LINES = 200
+# Stage names hold no bracket, and steps of other kinds have their instruction where FROM stands here.
+_FROM = re.compile(r"(?:\[[^\]]*\] FROM |docker-image://)(\S+)@(sha256:[0-9a-f]{64})")
+_ERROR = "error: "
+
+
+@dataclass
+class Vertex:
+    """One step, in BuildKit's word. `name` as it shows it (`[2/3] RUN make`), `log` the end of its output."""
+
+    name: str = ""
+    started: bool = False
+    completed: bool = False
+    error: str = ""
+    log: bytes = b""
+
+
+@dataclass
+class Progress:
+    """Feed it lines; `echo` gets what a reader of the container's log wants to see."""
+
+    echo: Callable[[str], None]
+    steps: dict[str, Vertex] = field(default_factory=dict)
+    text: list[str] = field(default_factory=list)
+
+    def feed(self, line: str) -> None:
+        """Takes one line of buildctl's standard error."""
+        event = _event(line)
+        if event is None:
+            self.text = [*self.text, line][-_TEXT_LINES:]
+            self.echo(line)
+            return
+        for vertex in event.get("vertexes") or ():
+            self._take_vertex(vertex)
+        for log in event.get("logs") or ():
+            self._take_log(log)
+
+    @property
+    def error(self) -> str:
+        """buildctl's last word, without its prefix; empty where it ended well or said nothing."""
+        for line in reversed(self.text):
+            if line.startswith(_ERROR):
+                return line.removeprefix(_ERROR).strip()
+        return self.text[-1].strip() if self.text else ""
+
+    @property
+    def failed(self) -> Vertex | None:
+        """The step that ended in an error of its own, not by the end of the others."""
+        wrong = [step for step in self.steps.values() if step.error]
+        own = [step for step in wrong if not step.error.endswith("context canceled")]
+        return next(iter(own or wrong), None)
+
+    @property
+    def running(self) -> Vertex | None:
+        """The step begun last that has not ended."""
+        open_steps = [step for step in self.steps.values() if step.started and not step.completed]
+        return open_steps[-1] if open_steps else None
+
+    @property
+    def faulty_line(self) -> int | None:
+        """The Dockerfile's line that BuildKit points to with `>>>`."""
+        for line in self.text:
+            found = re.match(r"\s*(\d+) \| >>> ", line)
+            if found:
+                return int(found[1])
+        return None
+
+    def materials(self) -> tuple[Material, ...]:
+        """The images that the build reads, with the digests their names led to, each once."""
+        found = (_FROM.fullmatch(step.name) for step in self.steps.values())
+        pairs = dict.fromkeys((match[1], match[2]) for match in found if match)
+        return tuple(Material(reference=reference, digest=digest) for reference, digest in pairs)
+
+    def _take_vertex(self, vertex: Mapping[str, Any]) -> None:
+        step = self.steps.setdefault(str(vertex.get("digest")), Vertex())
+        name = str(vertex.get("name", ""))
+        if vertex.get("started") and not step.started and not name.startswith("[auth]"):
+            self.echo(name)
+        step.name = name
+        step.started = step.started or bool(vertex.get("started"))
+        step.completed = bool(vertex.get("completed"))
+        step.error = str(vertex.get("error", ""))
+
+    def _take_log(self, log: Mapping[str, Any]) -> None:
+        step = self.steps.setdefault(str(log.get("vertex")), Vertex())
+        data = base64.b64decode(log.get("data") or "")
+        step.log = (step.log + data)[-_LOG_BYTES:]
+        self.echo(cleaned(data).rstrip("\n"))
+
+
+def _event(line: str) -> Mapping[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

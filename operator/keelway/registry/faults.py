@@ -1,0 +1,90 @@
+"""What went wrong with a registry, as errors of `keelway.errors`: pure, used by `client.py`."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+
+from keelway.errors import Forbidden, KeelwayError, NotFound, Terminal, Transient, Waiting
+
+_MAX_RETRY_AFTER_SECONDS = 3600.0
+_MAX_SAID = 200
+
+
+def refused(response: httpx.Response, name: str, logged_in: bool) -> KeelwayError:
+    """The error for an answer that is no success; `name` is the image's, without credentials by nature."""
+    status = response.status_code
+    host = response.url.host
+    if status in (401, 403):
+        given = "the credentials given" if logged_in else "a request without credentials"
+        message = f"{host} refused {given} for {name}, or it does not exist ({status}). Name a Secret that may."
+        return Forbidden("Unauthorized", message)
+    if status == 404:
+        return NotFound("NotFound", f"{name} is not in the registry. Correct the reference, or push the image.")
+    wait = _retry_after(response)
+    if status == 429:
+        return Waiting("RateLimited", f"{host} limits the rate of requests. It is tried again later.", wait)
+    if status >= 500:
+        message = f"{host} answered {status}. It is tried again; check the registry."
+        return Transient("RegistryFailed", message, wait)
+    said = _said(response)
+    return Waiting("RegistryRefused", f"{host} refused {name} ({status}{said}). Check the registry's rules.")
+
+
+def translated(error: httpx.HTTPError | httpx.InvalidURL, host: str) -> KeelwayError:
+    """The error for a connection that failed."""
+    if isinstance(error, httpx.InvalidURL):
+        return Terminal("InvalidReference", f"{host} is no registry host. Correct the reference.")
+    if isinstance(error, httpx.TimeoutException):
+        return Transient("TimedOut", f"{host} did not answer in time. It is tried again; check the registry.")
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return _unknown_host(cause, host)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            message = f"The certificate of {host} was refused: {cause.verify_message}. Renew or correct it."
+            return Waiting("TlsFailed", message)
+        if isinstance(cause, ssl.SSLError):
+            return Waiting("TlsFailed", f"No TLS with {host}: {cause.reason}. Check that it speaks https.")
+    if isinstance(error, httpx.ConnectError):
+        message = f"Nothing accepts connections at {host}. Check the reference and the registry."
+        return Waiting("ConnectionFailed", message)
+    if isinstance(error, httpx.TooManyRedirects):
+        return Waiting("UnexpectedRedirect", f"{host} redirects without end. Check the registry.")
+    return Transient("ConnectionFailed", f"The connection to {host} broke. It is tried again.")
+
+
+def digest_mismatch(name: str) -> Transient:
+    """A body is not what its digest says: a broken registry or a broken way to it."""
+    return Transient("DigestMismatch", f"The registry sent for {name} what its digest denies. It is tried again.")
+
+
+def unreadable(name: str, what: str) -> Waiting:
+    """The registry holds something that is no image for this cluster."""
+    return Waiting("UnreadableImage", f"{name} {what}. Push an image for this platform.")
+
+
+def _unknown_host(cause: socket.gaierror, host: str) -> KeelwayError:
+    if cause.errno == socket.EAI_AGAIN:
+        return Transient("HostNotFound", f"The DNS did not answer for {host}. It is tried again.")
+    return Waiting("HostNotFound", f"The registry {host} was not found. Correct the reference, or the DNS.")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("retry-after", "").strip()
+    return min(float(value), _MAX_RETRY_AFTER_SECONDS) if value.isdecimal() else None
+
+
+def _said(response: httpx.Response) -> str:
+    """The registry's own words: {"errors": [{"code", "message"}]} (distribution-spec, "Error Codes")."""
+    try:
+        first = response.json()["errors"][0]
+        return f": {first.get('code')} {first.get('message')}"[:_MAX_SAID]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return ""
