@@ -1,0 +1,110 @@
+"""A build's Job and that Job's Secret, in the builds' namespace (tenancy.md "Jobs").
+
+The Job is created suspended, then its Secret with the Job as owner, then it is let go: so no Secret is ever left behind
+without an owner. What its two containers do is `keelway.builder`; what they read and answer is `api/buildrequest.py`.
+"""
+
+import base64
+from typing import Any, Final
+
+from keelway.api.buildrequest import REQUEST_DIR, WORKSPACE_DIR
+from keelway.api.resources import JOBS, SECRETS
+from keelway.children import names
+from keelway.children.context import JobContext
+
+USER: Final = 65532
+FETCH: Final = "fetch"
+BUILD: Final = "build"
+
+
+def job(context: JobContext) -> dict[str, Any]:
+    """The suspended Job."""
+    labels = _labels(context)
+    return {
+        "apiVersion": JOBS.api_version,
+        "kind": JOBS.kind,
+        "metadata": {"name": _name(context), "namespace": context.namespace, "labels": labels},
+        "spec": {
+            "suspend": True,
+            # A retry is a new attempt of the operator's, which knows whether one can help.
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": context.deadline_seconds,
+            "template": {"metadata": {"labels": labels}, "spec": _pod(context)},
+        },
+    }
+
+
+def secret(context: JobContext, job_uid: str) -> dict[str, Any]:
+    """The Secret that the Job mounts; collected with the Job."""
+    owner = {"apiVersion": JOBS.api_version, "kind": JOBS.kind, "name": _name(context), "uid": job_uid}
+    return {
+        "apiVersion": SECRETS.api_version,
+        "kind": SECRETS.kind,
+        "metadata": {
+            "name": _name(context),
+            "namespace": context.namespace,
+            "labels": _labels(context),
+            "ownerReferences": [owner],
+        },
+        "immutable": True,
+        "type": "Opaque",
+        "data": {name: base64.b64encode(data).decode() for name, data in context.data.items()},
+    }
+
+
+def _name(context: JobContext) -> str:
+    return names.job_name(context.build.metadata.name, context.build.metadata.uid)
+
+
+def _labels(context: JobContext) -> dict[str, str]:
+    image = context.image.metadata
+    return {
+        **names.image_labels(image.namespace, image.name, image.uid),
+        names.BUILD_LABEL: context.build.metadata.name,
+        names.BUILD_UID_LABEL: context.build.metadata.uid,
+        names.BUILDKIT_REPLICA_LABEL: str(context.buildkit_replica),
+    }
+
+
+def _pod(context: JobContext) -> dict[str, Any]:
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 15,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_container(context, FETCH)],
+        "containers": [_container(context, BUILD)],
+        "volumes": [
+            {"name": "request", "secret": {"secretName": _name(context), "defaultMode": 0o440}},
+            {"name": "workspace", "emptyDir": {"sizeLimit": "4Gi"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+        ],
+    }
+
+
+def _container(context: JobContext, step: str) -> dict[str, Any]:
+    return {
+        "name": step,
+        "image": context.operator_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", "keelway.builder", step],
+        # RUN steps use BuildKit's processor and memory; these two only fetch and hand over.
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "request", "mountPath": REQUEST_DIR, "readOnly": True},
+            {"name": "workspace", "mountPath": WORKSPACE_DIR},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+    }

@@ -1,0 +1,76 @@
+"""Every name, label and annotation that Keelway gives: the one place to look one up.
+
+Labels are Keelway's own and never copied from the owner: a GitOps tool that finds its instance label on a child
+prunes the child (see the design's API rules).
+"""
+
+from keelway.api.meta import GROUP
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "keelway"
+
+APP_LABEL = f"{GROUP}/app"
+IMAGE_LABEL = f"{GROUP}/image"
+IMAGE_NAMESPACE_LABEL = f"{GROUP}/image-namespace"
+IMAGE_UID_LABEL = f"{GROUP}/image-uid"
+BUILD_LABEL = f"{GROUP}/build"
+BUILD_UID_LABEL = f"{GROUP}/build-uid"
+TEST_LABEL = f"{GROUP}/test"
+BUILDKIT_REPLICA_LABEL = f"{GROUP}/buildkit-replica"
+
+BUILD_REQUESTED = f"{GROUP}/build-requested"
+REFERENCE = f"{GROUP}/image-reference"
+RESOLVED = f"{GROUP}/image-resolved"
+VERSION = f"{GROUP}/version"
+
+
+def app_labels(app: str) -> dict[str, str]:
+    """The standard labels of an App's children."""
+    return {
+        "app.kubernetes.io/name": app,
+        "app.kubernetes.io/component": "app",
+        MANAGED_BY: MANAGER,
+        APP_LABEL: app,
+    }
+
+
+def app_selector(app: str) -> dict[str, str]:
+    """What selects an App's pods: immutable in a Deployment, so fixed and few, and never the user's labels."""
+    return {APP_LABEL: app, MANAGED_BY: MANAGER}
+
+
+def image_labels(namespace: str, image: str, uid: str) -> dict[str, str]:
+    """Labels that lead from a Job or test pod back to its Image, across namespaces too."""
+    return {
+        "app.kubernetes.io/name": image,
+        "app.kubernetes.io/component": "build",
+        MANAGED_BY: MANAGER,
+        IMAGE_LABEL: image,
+        IMAGE_NAMESPACE_LABEL: namespace,
+        IMAGE_UID_LABEL: uid,
+    }
+
+
+def build_name(image: str, number: int) -> str:
+    """`hello-7`: build 7 of the Image `hello`."""
+    return f"{image}-{number}"
+
+
+def version(number: int) -> str:
+    """`v7`: the version, and the registry tag, that build 7 becomes."""
+    return f"v{number}"
+
+
+def technical_tag(number: int) -> str:
+    """`build-7`: keeps an untested build's manifest from a registry's clean-up of untagged ones."""
+    return f"build-{number}"
+
+
+def job_name(build: str, build_uid: str) -> str:
+    """Jobs of all namespaces share one: eight digits of the Build's uid keep equal names apart."""
+    return f"{build}-{build_uid[:8]}"
+
+
+def test_pod_name(build: str, test: str) -> str:
+    """`hello-7-test-answers`."""
+    return f"{build}-test-{test}"

@@ -1,0 +1,34 @@
+"""PURE: which builds may run now: never more than the cap, and fairly by namespace (tenancy.md "BuildKit").
+
+RUN steps of all tenants share the build service, so the operator decides before a Job exists.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A Build without a Job."""
+
+    uid: str
+    namespace: str
+    since: str
+    """When it was made, RFC 3339 in UTC: these sort as they follow each other."""
+
+
+def admitted(waiting: Iterable[Waiting], running: Sequence[str], cap: int) -> frozenset[str]:
+    """The uids that may start; `running` names the namespace of each running build.
+
+    A free place goes to the namespace that has the fewest builds running, then to the build that has waited longest.
+    """
+    load = Counter(running)
+    queue = sorted(waiting, key=lambda one: (one.since, one.uid))
+    chosen: set[str] = set()
+    while queue and len(running) + len(chosen) < cap:
+        following = min(queue, key=lambda one: load[one.namespace])
+        queue.remove(following)
+        chosen.add(following.uid)
+        load[following.namespace] += 1
+    return frozenset(chosen)

@@ -1,0 +1,127 @@
+"""The story of an App: find the image, build what is wanted, settle the children, say what is so.
+
+`image_of.py` finds the image, `children/` says what should exist, `children.py` makes it so, `status/app.py` sums up.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from keelway.api.app import App
+from keelway.api.resources import APPS, PODS
+from keelway.children import APP_CHILDREN, names
+from keelway.children.context import AppContext
+from keelway.cluster.client import Cluster
+from keelway.cluster.events import Events
+from keelway.errors import KeelwayError, Terminal
+from keelway.reconcile.children import Settler
+from keelway.reconcile.image_of import ImageFinder
+from keelway.reconcile.outcome import Key, Outcome
+from keelway.status.app import AppObserved, app_status, rolled_out, suspended_status
+from keelway.status.conditions import invalid_status
+from keelway.status.diagnosis import Finding, diagnose
+
+# While a rollout runs, pods are looked at this often: their troubles make no event that is watched.
+_LOOK_AGAIN: Final = 5.0
+# Steps on the way, of which the conditions tell enough.
+_QUIET: Final = frozenset({"Deploying", "RollingOut", "Suspended", "NoVersionYet"})
+
+
+class AppReconciler:
+    """One pass over an App: `await reconciler(key)`. Raises what ended the pass, after status was written."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        images: ImageFinder,
+        settler: Settler,
+        events: Events,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._images = images
+        self._settler = settler
+        self._events = events
+        self._clock = clock
+
+    async def __call__(self, key: Key) -> Outcome:
+        raw = self._cluster.cache.get(APPS, key.namespace, key.name)
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            return Outcome()  # the children go with their owner
+        try:
+            app = App.parse(raw)
+        except Terminal as error:
+            await self._cluster.patch_status(APPS, raw, invalid_status(raw, error, self._clock()))
+            raise
+        if app.spec.suspend:
+            await self._write_status(raw, suspended_status(app, self._clock()).to_dict())
+            return Outcome()
+        observed = await self._observe(app, raw)
+        await self._write_status(raw, app_status(app, observed, self._clock()).to_dict())
+        if observed.problem is not None:
+            raise observed.problem
+        return Outcome(None if _is_done(app, observed) else _LOOK_AGAIN)
+
+    async def _observe(self, app: App, raw: dict[str, Any]) -> AppObserved:
+        """Do all that can be done, and tell what was seen; a fault ends the doing, not the telling."""
+        observed = AppObserved(selector=names.app_selector(app.metadata.name))
+        image = None
+        try:
+            found = await self._images.find(app)
+        except KeelwayError as error:
+            # Without an image the children that need none are settled all the same.
+            observed = replace(observed, problem=error)
+        else:
+            image = found.image
+            observed = replace(observed, image_ready=True, image_note=found.note)
+        context = AppContext(app, image)
+        settled = await self._settler.settle(raw, [(child, child.build(context)) for child in APP_CHILDREN])
+        observed = replace(
+            observed,
+            deployment=settled.live.get("deployment"),
+            has_service=settled.live.get("service") is not None,
+            image=_running(settled.live.get("deployment")),
+            version=_version(settled.live.get("deployment")),
+            problem=observed.problem or settled.problem,
+        )
+        return replace(observed, finding=await self._diagnose(app, observed))
+
+    async def _diagnose(self, app: App, observed: AppObserved) -> Finding | None:
+        """Pods are read only while a rollout runs; they are not watched, for most of their changes mean nothing."""
+        if observed.deployment is None or rolled_out(app, observed.deployment):
+            return None
+        selector = ",".join(f"{key}={value}" for key, value in observed.selector.items())
+        pods = [pod async for pod in self._cluster.list(PODS, app.metadata.namespace, label_selector=selector)]
+        return diagnose(pods)
+
+    async def _write_status(self, raw: dict[str, Any], status: dict[str, Any]) -> None:
+        before = raw.get("status", {})
+        if status == before:
+            return
+        await self._cluster.patch_status(APPS, raw, status)
+        await self._tell(raw, before, status)
+
+    async def _tell(self, raw: dict[str, Any], before: dict[str, Any], status: dict[str, Any]) -> None:
+        """An event where Ready got another reason."""
+        was, now = _ready(before), _ready(status)
+        if was.get("reason") == now["reason"] or now["reason"] in _QUIET:
+            return
+        tell = self._events.normal if now["status"] == "True" else self._events.warning
+        await tell(raw, now["reason"], now["message"])
+
+
+def _is_done(app: App, observed: AppObserved) -> bool:
+    return observed.deployment is not None and rolled_out(app, observed.deployment)
+
+
+def _running(deployment: Mapping[str, Any] | None) -> str | None:
+    return deployment["spec"]["template"]["spec"]["containers"][0]["image"] if deployment else None
+
+
+def _version(deployment: Mapping[str, Any] | None) -> str | None:
+    return deployment["metadata"].get("annotations", {}).get(names.VERSION) if deployment else None
+
+
+def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next((one for one in status.get("conditions", []) if one["type"] == "Ready"), {})

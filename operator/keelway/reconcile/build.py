@@ -1,0 +1,228 @@
+"""One build, from its record to a version: Job, report, tests, tag. A step cut off anywhere is found again.
+
+Neighbours: `image.py` decides that a build is due and makes its record; `status/build.py` says what the record becomes;
+`children/` makes the objects; `request.py` gathers what the Job is given.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from keelway.api.build import Build, BuildStatus
+from keelway.api.buildrequest import BuildReport
+from keelway.api.image import Image, TestSpec
+from keelway.api.pod import SecurityContext
+from keelway.api.resources import BUILDS, JOBS, PODS, SECRETS
+from keelway.children import job as jobs
+from keelway.children import names, test_pod
+from keelway.children.context import JobContext, TestContext
+from keelway.cluster.client import Cluster
+from keelway.cluster.events import Events
+from keelway.errors import AlreadyExists, Terminal, Waiting
+from keelway.reconcile.credentials import Credentials
+from keelway.reconcile.places import Places
+from keelway.reconcile.request import JobData, Requests
+from keelway.registry.client import Registry
+from keelway.registry.reference import Reference
+from keelway.settings import Settings
+from keelway.status.build import SUPERSEDED, Failure, built, built_status, failed_status, version_status
+from keelway.status.image import Stage
+from keelway.status.job import (
+    Passed,
+    TestResult,
+    first_failure,
+    job_finished,
+    job_result,
+    job_started,
+    report_failure,
+    test_result,
+)
+from keelway.status.user import check_user
+
+
+class Builds:
+    """Brings a build one step further at a time. All methods raise Waiting or Transient and may be called again."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        registry: Registry,
+        requests: Requests,
+        credentials: Credentials,
+        places: Places,
+        events: Events,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._registry = registry
+        self._requests = requests
+        self._credentials = credentials
+        self._places = places
+        self._events = events
+        self._settings = settings
+        self._clock = clock
+
+    async def advance(self, image: Image, build: Build) -> Stage | None:
+        """As far as it gets now; None once the record is closed."""
+        if built(build):
+            return await self._test(image, build)
+        job = self._job(build)
+        if job is None:
+            return await self._start(image, build)
+        if job["spec"].get("suspend"):
+            return await self._let_go(image, build, job)
+        if not job_finished(job):
+            return Stage.BUILDING
+        return await self._harvest(image, build, job)
+
+    def started(self, build: Build) -> bool:
+        """Whether anything was done for the record yet."""
+        return built(build) or self._job(build) is not None
+
+    async def fail(self, image: Image, build: Build, told: Failure, started: datetime | None = None) -> None:
+        """Close the record without a version."""
+        await self._write(build, failed_status(build, told, self._clock(), started))
+        await self._events.warning(image.to_dict(), told.reason, f"{build.metadata.name}: {told.message}")
+
+    async def _start(self, image: Image, build: Build) -> Stage:
+        with self._places.taking(image, build) as admitted:
+            if not admitted:
+                return Stage.QUEUED
+            context = await self._job_context(image, build)
+            if context is None:
+                await self.fail(image, build, _MOVED_ON)
+                return Stage.QUEUED
+            try:
+                job = await self._cluster.create(JOBS, jobs.job(context))
+            except AlreadyExists:
+                # Made by a pass whose answer was lost: the watch is about to bring it.
+                found = await self._cluster.get(
+                    JOBS, self._settings.builds_namespace, names.job_name(build.metadata.name, build.metadata.uid)
+                )
+                if found is None:
+                    return Stage.QUEUED
+                job = found
+            await self._give_secret_and_unsuspend(context, job)
+        await self._events.normal(image.to_dict(), "BuildStarted", _started(build))
+        return Stage.BUILDING
+
+    async def _let_go(self, image: Image, build: Build, job: dict[str, Any]) -> Stage:
+        """A Job whose maker died between its creation and its start."""
+        context = await self._job_context(image, build)
+        if context is None:
+            await self.fail(image, build, _MOVED_ON)
+            return Stage.QUEUED
+        await self._give_secret_and_unsuspend(context, job)
+        return Stage.BUILDING
+
+    async def _job_context(self, image: Image, build: Build) -> JobContext | None:
+        data: JobData | None = await self._requests.job_data(image, build)
+        if data is None:
+            return None
+        return JobContext(
+            image=image,
+            build=build,
+            namespace=self._settings.builds_namespace,
+            operator_image=self._settings.operator_image,
+            buildkit_replica=data.replica,
+            deadline_seconds=data.deadline_seconds,
+            data=data.files,
+        )
+
+    async def _give_secret_and_unsuspend(self, context: JobContext, job: dict[str, Any]) -> None:
+        # There already: made by a pass that was cut off right after it, and complete.
+        with contextlib.suppress(AlreadyExists):
+            await self._cluster.create(SECRETS, jobs.secret(context, job["metadata"]["uid"]))
+        name = job["metadata"]["name"]
+        await self._cluster.merge_patch(JOBS, context.namespace, name, {"spec": {"suspend": False}})
+
+    async def _harvest(self, image: Image, build: Build, job: dict[str, Any]) -> Stage | None:
+        started = job_started(job)
+        result = job_result(job, await self._job_pods(job))
+        if isinstance(result, BuildReport) and not result.ok:
+            result = report_failure(result)
+        if isinstance(result, Failure):
+            await self.fail(image, build, result, started)
+            return None
+        status = built_status(build, result, started, self._clock())
+        if not build.spec.tests:
+            await self._release(image, build, status)
+            return None
+        return await self._test(image, await self._write(build, status))
+
+    async def _test(self, image: Image, build: Build) -> Stage | None:
+        try:
+            results = [await self._test_one(image, build, test) for test in build.spec.tests]
+        except Terminal as refused:
+            await self.fail(image, build, Failure(refused.reason, refused.message))
+            return None
+        failure = first_failure(results)
+        if failure is not None:
+            await self.fail(image, build, failure)
+            return None
+        if not all(isinstance(result, Passed) for result in results):
+            return Stage.TESTING
+        await self._release(image, build, build.status)
+        return None
+
+    async def _test_one(self, image: Image, build: Build, test: TestSpec) -> TestResult:
+        check_user(test.security, SecurityContext(), build.status.user, build.status.run_as_user)
+        namespace, name = image.metadata.namespace, names.test_pod_name(build.metadata.name, test.name)
+        pod = self._cluster.cache.get(PODS, namespace, name)
+        if pod is None:
+            wanted = test_pod.build(TestContext(image, build, test, _uid_for_name(build)))
+            try:
+                pod = await self._cluster.create(PODS, wanted)
+            except AlreadyExists:
+                pod = await self._cluster.get(PODS, namespace, name)
+        if pod is None:
+            raise Waiting("TestPodGone", f"The pod of test {test.name} was removed. It is made again by itself.")
+        return test_result(test, pod, self._clock())
+
+    async def _release(self, image: Image, build: Build, status: BuildStatus) -> None:
+        """The tag first, then the record: a tag without a record is put right by the next pass, not the other way."""
+        version = names.version(build.spec.number)
+        assert status.digest is not None
+        keyring = await self._credentials.keyring(image.metadata.namespace, push_secrets(build))
+        await self._registry.tag(Reference.parse(build.spec.repository), status.digest, version, keyring)
+        await self._write(build, version_status(build, status, version, self._clock()))
+        await self._events.normal(image.to_dict(), "VersionReady", f"{version} is {status.reference}.")
+
+    async def _write(self, build: Build, status: BuildStatus) -> Build:
+        metadata = build.metadata
+        raw = self._cluster.cache.get(BUILDS, metadata.namespace, metadata.name)
+        if raw is None or raw["metadata"]["uid"] != metadata.uid:
+            raise Waiting("BuildGone", f"Build {metadata.name} was deleted. A new one is made by itself.")
+        return Build.parse(await self._cluster.patch_status(BUILDS, raw, status.to_dict()))
+
+    def _job(self, build: Build) -> dict[str, Any] | None:
+        name = names.job_name(build.metadata.name, build.metadata.uid)
+        return self._cluster.cache.get(JOBS, self._settings.builds_namespace, name)
+
+    async def _job_pods(self, job: dict[str, Any]) -> Sequence[dict[str, Any]]:
+        """Asked afresh: the Job's end may be known here before the watch has told of its pod's."""
+        selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+        namespace = self._settings.builds_namespace
+        return [pod async for pod in self._cluster.list(PODS, namespace, label_selector=selector)]
+
+
+def push_secrets(build: Build) -> tuple[str, ...]:
+    """The user's Secrets that count for the build's repository."""
+    return (build.spec.push_secret_ref.name,) if build.spec.push_secret_ref else ()
+
+
+_MOVED_ON = Failure(
+    SUPERSEDED, "The source changed before the build began. A build of what it is now follows.", retry=True
+)
+
+
+def _started(build: Build) -> str:
+    return f"{build.metadata.name} ({build.spec.reason.value}): {build.spec.revision} to {build.spec.repository}"
+
+
+def _uid_for_name(build: Build) -> int | None:
+    """The uid to set where the image names its user: the kubelet cannot know that a name is not root."""
+    name = (build.status.user or "").partition(":")[0]
+    return build.status.run_as_user if name and not name.isdecimal() else None

@@ -1,0 +1,45 @@
+"""Registry credentials: whose are used for what (tenancy.md "Registry").
+
+The operator's own are for its own registry and for nothing else; a user's Secret never overrides them there. The file
+is read at every use, so that a rotated Secret counts at once.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from keelway.cluster.client import Cluster
+from keelway.reconcile.secrets import docker_config
+from keelway.registry.credentials import Keyring
+from keelway.settings import Settings
+
+
+class Credentials:
+    """The operator's registry credentials, alone or beside a user's."""
+
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+
+    async def docker_config(self, namespace: str, secrets: tuple[str, ...]) -> bytes:
+        """One dockerconfigjson of the operator's credentials and the named Secrets'. Raises Waiting."""
+        auths: dict[str, Any] = {}
+        for name in secrets:
+            auths |= json.loads(await docker_config(self._cluster, namespace, name))["auths"]
+        return json.dumps({"auths": auths | self._own()}).encode()
+
+    async def keyring(self, namespace: str, secrets: tuple[str, ...]) -> Keyring:
+        """The same, to look logins up in. Raises Waiting."""
+        return Keyring.parse(await self.docker_config(namespace, secrets))
+
+    def _own(self) -> dict[str, Any]:
+        path = Path(self._settings.registry_config)
+        if not path.exists():
+            return {}
+        auths: dict[str, Any] = json.loads(path.read_text()).get("auths", {})
+        host = self._settings.registry_host
+        return {key: login for key, login in auths.items() if _host(key) == host}
+
+
+def _host(key: str) -> str:
+    return key.removeprefix("https://").removeprefix("http://").partition("/")[0]

@@ -1,0 +1,96 @@
+"""PURE: what an Image needs next, decided from its records alone; `image.py` does it.
+
+The rules, first match wins: a running build ends, unless its spec was changed under it; one that still waits gives way
+to a newer revision; a request is honoured once; the
+same inputs are not built again; a failure that lies outside is tried again after a pause; anything else is a new build.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from keelway.api.build import Build, BuildReason
+from keelway.api.image import Image
+from keelway.children.names import BUILD_REQUESTED
+from keelway.status.build import Asked, Inputs, ended, failures_in_a_row, retryable, succeeded
+from keelway.status.image import ImageObserved
+
+RETRY_FIRST: Final = timedelta(seconds=10)
+RETRY_MOST: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Attend:
+    """The newest build has not ended: see how far it is."""
+
+    build: Build
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """The newest build has not ended, but is of a spec that is no longer asked for."""
+
+    build: Build
+
+
+@dataclass(frozen=True)
+class Create:
+    """A new build is due."""
+
+    reason: BuildReason
+    requested: str | None = None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Nothing to do; `until` is when a failed build is tried again."""
+
+    until: datetime | None = None
+
+
+Decision = Attend | Cancel | Create | Rest
+
+
+def decide(image: Image, observed: ImageObserved, inputs: Inputs, now: datetime) -> Decision:
+    """The next step towards a good build of `inputs`."""
+    newest = observed.newest
+    if newest is not None and not ended(newest):
+        return Cancel(newest) if _superseded(newest, observed, inputs) else Attend(newest)
+    request = open_request(image, observed)
+    if request is not None:
+        return Create(BuildReason.REQUESTED, request)
+    last, good = observed.last, observed.latest_good
+    if last is not None and inputs.made(last):
+        return Rest() if succeeded(last) else _after_failure(last, observed, inputs, now)
+    if good is not None and inputs.made(good):
+        return Rest()
+    same_spec = last is not None and Asked.by_build(last) == inputs.asked
+    return Create(BuildReason.SOURCE_CHANGED if same_spec else BuildReason.SPEC_CHANGED)
+
+
+def _superseded(newest: Build, observed: ImageObserved, inputs: Inputs) -> bool:
+    """A running build ends although the source has moved on, or a busy branch would never get one."""
+    if Asked.by_build(newest) != inputs.asked:
+        return True
+    return not observed.started and newest.spec.revision != inputs.revision
+
+
+def open_request(image: Image, observed: ImageObserved) -> str | None:
+    """The value of the request annotation, where no record and no status shows that it was acted on."""
+    request = image.metadata.annotations.get(BUILD_REQUESTED)
+    if not request or request == image.status.observed_build_request:
+        return None
+    acted_on = {build.spec.requested for build in observed.builds}
+    return None if request in acted_on else request
+
+
+def retry_pause(failures: int) -> timedelta:
+    """How long to wait after so many failures in a row: 10 s, doubling, at most ten minutes."""
+    return min(RETRY_FIRST * (1 << min(failures - 1, 10)), RETRY_MOST)
+
+
+def _after_failure(newest: Build, observed: ImageObserved, inputs: Inputs, now: datetime) -> Decision:
+    if not retryable(newest):
+        return Rest()
+    at = (newest.status.finished_at or now) + retry_pause(failures_in_a_row(observed.builds, inputs))
+    return Create(BuildReason.RETRIED) if now >= at else Rest(until=at)

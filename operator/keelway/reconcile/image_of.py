@@ -1,0 +1,120 @@
+"""Which image an App is to run: the latest version of an Image beside it, or a reference by its digest."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from keelway.api.app import App
+from keelway.api.image import LatestImage
+from keelway.api.resources import DEPLOYMENTS, IMAGES
+from keelway.children import names
+from keelway.children.context import RunImage
+from keelway.cluster.cache import Cache
+from keelway.errors import KeelwayError, Terminal, Waiting
+from keelway.reconcile.credentials import Credentials
+from keelway.registry.client import Registry
+from keelway.registry.reference import Reference
+from keelway.status.user import check_user, must_be_non_root
+
+
+@dataclass(frozen=True)
+class Found:
+    """The image; `note` says what could not be found out about it."""
+
+    image: RunImage
+    note: KeelwayError | None = None
+
+
+class ImageFinder:
+    """Finds an App's image. Raises Waiting while there is none, Terminal where its user is not allowed."""
+
+    def __init__(self, cache: Cache, registry: Registry, credentials: Credentials) -> None:
+        self._cache = cache
+        self._registry = registry
+        self._credentials = credentials
+
+    async def find(self, app: App) -> Found:
+        """The image to run now."""
+        if app.spec.image.name is not None:
+            return Found(self._of_image(app, app.spec.image.name))
+        assert app.spec.image.reference is not None
+        known = self._known(app, app.spec.image.reference)
+        return Found(known) if known else await self._of_reference(app, app.spec.image.reference)
+
+    def _of_image(self, app: App, name: str) -> RunImage:
+        raw = self._cache.get(IMAGES, app.metadata.namespace, name)
+        if raw is None:
+            raise Waiting(
+                "ImageNotFound",
+                f"There is no Image {name} in {app.metadata.namespace}. Create it; the App starts by itself then.",
+            )
+        latest = _latest(raw)
+        if latest is None:
+            raise Waiting(
+                "NoVersionYet",
+                f"Image {name} has no version yet. `kubectl describe image/{name}` shows how far it is.",
+            )
+        security = (app.spec.security, app.spec.security_context)
+        check_user(*security, latest.user, latest.run_as_user)
+        uid = _uid_for_name(latest.user, latest.run_as_user) if must_be_non_root(*security) else None
+        return RunImage(latest.reference, asked=name, version=latest.version, run_as_user=uid)
+
+    def _known(self, app: App, asked: str) -> RunImage | None:
+        """What this same reference was resolved to before: a tag is looked up when the spec changes, and only then."""
+        deployment = self._cache.get(DEPLOYMENTS, app.metadata.namespace, app.metadata.name)
+        if deployment is None or not _owned_by(deployment, app) or not _same_user(deployment, app):
+            return None
+        annotations = deployment["metadata"].get("annotations", {})
+        # Not the container's image: that may be what somebody has set by hand.
+        resolved = annotations.get(names.RESOLVED, "")
+        if annotations.get(names.REFERENCE) != asked or "@" not in resolved:
+            return None
+        return RunImage(resolved, asked=asked)
+
+    async def _of_reference(self, app: App, asked: str) -> Found:
+        reference = Reference.parse(asked)
+        try:
+            keyring = await self._credentials.keyring(
+                app.metadata.namespace, tuple(one.name for one in app.spec.pull_secrets)
+            )
+            digest = await self._registry.resolve(reference, keyring)
+            config = await self._registry.image_config(reference.at(digest), keyring)
+        except Terminal:
+            raise
+        except KeelwayError as error:
+            # The node may have credentials, or the image, that the operator has not: let it try.
+            return Found(RunImage(asked, asked=asked), note=_not_resolved(asked, error))
+        check_user(app.spec.security, app.spec.security_context, config.user, None)
+        return Found(RunImage(str(reference.at(digest)), asked=asked))
+
+
+def _latest(raw: dict[str, Any]) -> LatestImage | None:
+    latest = raw.get("status", {}).get("latest")
+    return LatestImage.model_validate(latest) if latest else None
+
+
+def _uid_for_name(user: str | None, uid: int | None) -> int | None:
+    """The uid to set where the image names its user: the kubelet cannot know that a name is not root."""
+    name = (user or "").partition(":")[0]
+    return uid if name and not name.isdecimal() else None
+
+
+def _owned_by(deployment: dict[str, Any], app: App) -> bool:
+    owners = deployment["metadata"].get("ownerReferences", [])
+    return any(owner["uid"] == app.metadata.uid for owner in owners)
+
+
+def _same_user(deployment: dict[str, Any], app: App) -> bool:
+    """Whether the pods were let run under the rules for users that hold today: else the image is to be checked anew."""
+    pod = deployment["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    asked = app.spec.security_context
+    non_root: bool = pod.get("securityContext", {}).get("runAsNonRoot", False)
+    user: int | None = container.get("securityContext", {}).get("runAsUser")
+    return user == asked.run_as_user and non_root == must_be_non_root(app.spec.security, asked)
+
+
+def _not_resolved(asked: str, error: KeelwayError) -> Waiting:
+    return Waiting(
+        "DigestNotResolved",
+        f"{asked} runs as it is written, for its digest could not be found: {error.message}",
+    )

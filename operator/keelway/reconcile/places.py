@@ -1,0 +1,108 @@
+"""The places at the build service: which waiting build may take one now. `admission.py` holds the rule.
+
+What waits and what runs is read from the cache; only the moment between the decision and the Job's creation, which
+other passes would not see there, is kept in memory.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from keelway.api.build import Build
+from keelway.api.image import Image
+from keelway.api.resources import BUILDS, IMAGES, JOBS
+from keelway.children import names
+from keelway.cluster.cache import Cache
+from keelway.errors import Terminal
+from keelway.reconcile.admission import Waiting, admitted
+from keelway.reconcile.outcome import Key
+from keelway.settings import Settings
+from keelway.status.build import built, ended
+from keelway.status.job import job_finished
+
+
+class Places:
+    """Admission of builds, over all namespaces."""
+
+    def __init__(self, cache: Cache, settings: Settings, wake: Callable[[Key], None]) -> None:
+        self._cache = cache
+        self._settings = settings
+        self._wake = wake
+        self._taken: dict[str, str] = {}
+        self._stuck: set[str] = set()
+
+    @contextmanager
+    def taking(self, image: Image, build: Build) -> Iterator[bool]:
+        """Whether the build may start; its place is held until the block ends, and is free again if that fails.
+
+        A build that cannot start (its Secret is missing) must not keep the place from others.
+        """
+        uid = build.metadata.uid
+        self._stuck.discard(uid)
+        if uid not in self._admitted():
+            yield False
+            return
+        self._taken[uid] = image.metadata.namespace
+        try:
+            yield True
+        except BaseException:
+            self._stuck.add(uid)
+            raise
+        finally:
+            del self._taken[uid]
+
+    def wake_next(self) -> None:
+        """A place may have become free: wake the Images whose builds may start now."""
+        admitted_now = self._admitted()
+        for build in self._waiting_builds():
+            if build.metadata.uid in admitted_now:
+                self._wake(Key("Image", build.metadata.namespace, build.spec.image))
+
+    def _admitted(self) -> frozenset[str]:
+        waiting = [
+            Waiting(build.metadata.uid, build.metadata.namespace, _created(build))
+            for build in self._waiting_builds()
+            if build.metadata.uid not in self._stuck
+        ]
+        return admitted(waiting, [*self._running(), *self._taken.values()], self._settings.max_builds)
+
+    def _running(self) -> list[str]:
+        jobs = self._cache.list(JOBS, self._settings.builds_namespace)
+        running = [job["metadata"].get("labels", {}) for job in jobs if not job_finished(job)]
+        return [
+            labels.get(names.IMAGE_NAMESPACE_LABEL, "")
+            for labels in running
+            if labels.get(names.BUILD_UID_LABEL) not in self._taken
+        ]
+
+    def _waiting_builds(self) -> list[Build]:
+        """Records without a Job whose Image is there and not suspended."""
+        found = []
+        for raw in self._cache.list(BUILDS):
+            build = _parsed(raw)
+            if build is None or ended(build) or built(build) or build.metadata.uid in self._taken:
+                continue
+            if self._has_job(build) or not self._has_active_image(build):
+                continue
+            found.append(build)
+        return found
+
+    def _has_job(self, build: Build) -> bool:
+        name = names.job_name(build.metadata.name, build.metadata.uid)
+        return self._cache.get(JOBS, self._settings.builds_namespace, name) is not None
+
+    def _has_active_image(self, build: Build) -> bool:
+        image = self._cache.get(IMAGES, build.metadata.namespace, build.spec.image)
+        return image is not None and not image["spec"].get("suspend", False)
+
+
+def _parsed(raw: Mapping[str, Any]) -> Build | None:
+    try:
+        return Build.parse(raw)
+    except Terminal:
+        return None
+
+
+def _created(build: Build) -> str:
+    created = build.metadata.creation_timestamp
+    return created.isoformat() if created else ""

@@ -1,0 +1,138 @@
+"""Which revision an Image's source is at now, and the files of those sources that the operator reads itself.
+
+An `inline` or `http` source says so itself; a ConfigMap is read and a git ref resolved, each at most once per
+`poll.intervalSeconds`: what was found is kept in memory, and is looked up again after a restart.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from keelway.api.buildrequest import GitRequest, HttpRequest, RequestFile, SourceRequest
+from keelway.api.image import Image
+from keelway.api.resources import CONFIG_MAPS
+from keelway.api.source import ConfigMapSource, GitSource, InlineSource, Source
+from keelway.cluster.client import Cluster
+from keelway.errors import Waiting
+from keelway.reconcile.secrets import secret_data
+from keelway.sources import git
+from keelway.sources.credentials import Credentials
+from keelway.sources.guard import GuardedHttp
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A source at a revision: a git commit, or `sha256:...` of the content. `next_check` is None where it is fixed."""
+
+    source: Source
+    revision: str
+    next_check: datetime | None = None
+
+
+class Sources:
+    """Resolves the sources of Images, politely."""
+
+    def __init__(self, cluster: Cluster, http: GuardedHttp, clock: Callable[[], datetime]) -> None:
+        self._cluster = cluster
+        self._http = http
+        self._clock = clock
+        self._known: dict[str, Resolved] = {}
+
+    async def resolve(self, image: Image, *, afresh: bool = False) -> Resolved:
+        """The revision now; `afresh` asks although it is not yet time. Raises Waiting or Terminal."""
+        known = self._known.get(image.metadata.uid)
+        if known is not None and known.source == image.spec.source and not afresh and not self._is_due(known):
+            return known
+        self._known.pop(image.metadata.uid, None)
+        resolved = await self._look(image)
+        self._known[image.metadata.uid] = resolved
+        return resolved
+
+    def forget(self, uid: str) -> None:
+        """Drop what is known of an Image that is gone."""
+        self._known.pop(uid, None)
+
+    async def request(self, image: Image, source: Source, revision: str) -> SourceRequest | None:
+        """What a build Job is to fetch; None where a ConfigMap has moved on from `revision`."""
+        if source.inline is not None:
+            return SourceRequest(files=_inline_files(source.inline))
+        if source.config_map is not None:
+            files = await self._config_map_files(image.metadata.namespace, source.config_map)
+            return SourceRequest(files=files) if content_revision(files) == revision else None
+        if source.git is not None:
+            return SourceRequest(git=_git_request(source.git, revision))
+        assert source.http is not None
+        http = source.http
+        return SourceRequest(http=HttpRequest(url=http.url, sha256=http.sha256, sub_path=http.sub_path))
+
+    async def credentials(self, image: Image, source: Source) -> Credentials | None:
+        """The credentials of a private git repository. Raises Waiting where the Secret is not there or unusable."""
+        if source.git is None or source.git.secret_ref is None:
+            return None
+        name = source.git.secret_ref.name
+        data = await secret_data(self._cluster, image.metadata.namespace, name)
+        texts = {key: value.decode(errors="replace").strip() for key, value in data.items()}
+        if "token" in texts:
+            return Credentials(username=texts.get("username"), token=texts["token"])
+        if "username" in texts and "password" in texts:
+            return Credentials(username=texts["username"], password=texts["password"])
+        raise Waiting(
+            "InvalidSecret",
+            f"Secret {name} has neither the key token nor the keys username and password. Add them.",
+        )
+
+    def _is_due(self, known: Resolved) -> bool:
+        return known.next_check is not None and self._clock() >= known.next_check
+
+    async def _look(self, image: Image) -> Resolved:
+        source = image.spec.source
+        if source.inline is not None:
+            return Resolved(source, content_revision(_inline_files(source.inline)))
+        if source.http is not None:
+            return Resolved(source, f"sha256:{source.http.sha256}")
+        if source.config_map is not None:
+            files = await self._config_map_files(image.metadata.namespace, source.config_map)
+            return Resolved(source, content_revision(files), self._next_check(image))
+        assert source.git is not None
+        credentials = await self.credentials(image, source)
+        commit = await git.resolve(source.git.url, source.git.revision, credentials, self._http)
+        pinned = commit == source.git.revision
+        return Resolved(source, commit, None if pinned else self._next_check(image))
+
+    def _next_check(self, image: Image) -> datetime:
+        return self._clock() + timedelta(seconds=image.spec.poll.interval_seconds)
+
+    async def _config_map_files(self, namespace: str, source: ConfigMapSource) -> tuple[RequestFile, ...]:
+        found = await self._cluster.get(CONFIG_MAPS, namespace, source.name)
+        if found is None:
+            raise Waiting(
+                "ConfigMapNotFound",
+                f"There is no ConfigMap {source.name} in {namespace}. Create it; the build starts by itself then.",
+            )
+        return _config_map_files(found)
+
+
+def content_revision(files: Sequence[RequestFile]) -> str:
+    """`sha256:...` of names and contents; the order of the files does not matter."""
+    listed = sorted((file.name, file.binary, file.content) for file in files)
+    return "sha256:" + hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def _inline_files(source: InlineSource) -> tuple[RequestFile, ...]:
+    return tuple(RequestFile(name=file.name, content=file.content) for file in source.files)
+
+
+def _config_map_files(config_map: Mapping[str, Any]) -> tuple[RequestFile, ...]:
+    texts = [RequestFile(name=name, content=text) for name, text in config_map.get("data", {}).items()]
+    blobs = [
+        RequestFile(name=name, content=blob, binary=True) for name, blob in config_map.get("binaryData", {}).items()
+    ]
+    return (*texts, *blobs)
+
+
+def _git_request(source: GitSource, commit: str) -> GitRequest:
+    revision = source.revision if source.revision != commit else None
+    return GitRequest(url=source.url, commit=commit, revision=revision, sub_path=source.sub_path)

@@ -1,0 +1,195 @@
+"""PURE: what a Build's record says, and the status that each end of a build gives it.
+
+Neighbours: `image.py` sums an Image's records up; `reconcile/build.py` makes what is recorded here happen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from keelway.api.build import PENDING, Build, BuildStatus, Material
+from keelway.api.buildrequest import BuildReport
+from keelway.api.image import BuildOptions, Image, TestSpec
+from keelway.api.meta import Condition, ConditionStatus, LocalRef
+from keelway.api.source import Source
+from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, bounded, find, merge
+
+SUCCEEDED = "Succeeded"
+BUILT = "Built"
+TESTED = "Tested"
+RETRYABLE = "Retryable"
+SUPERSEDED = "Superseded"
+"""Reason of a build that was ended because it was no longer asked for: it says nothing of its inputs."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Everything that a build's result depends on and that is known before it runs. Equal means: no new build.
+
+    Compared as parsed models and not by a stored hash, so that a new operator version with new defaulted fields still
+    finds old records equal.
+    """
+
+    source: Source
+    build: BuildOptions
+    tests: tuple[TestSpec, ...]
+    repository: str
+    push_secret_ref: LocalRef | None
+
+    @classmethod
+    def by_image(cls, image: Image, repository: str) -> "Asked":
+        """What the Image asks for today, to be pushed to `repository`."""
+        spec = image.spec
+        return cls(spec.source, spec.build, spec.tests, repository, spec.push_secret_ref)
+
+    @classmethod
+    def by_build(cls, build: Build) -> "Asked":
+        """What the record was asked."""
+        spec = build.spec
+        return cls(spec.source, spec.build, spec.tests, spec.repository, spec.push_secret_ref)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is asked, of which revision of the source."""
+
+    asked: Asked
+    revision: str
+
+    def made(self, build: Build) -> bool:
+        """Whether the record is of these very inputs."""
+        return build.spec.revision == self.revision and Asked.by_build(build) == self.asked
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a build is not a version. `retry` tells that the fault lies outside, so that trying again may help."""
+
+    reason: str
+    message: str
+    retry: bool = False
+
+
+def ended(build: Build) -> bool:
+    """Whether the record is closed, well or not."""
+    return _succeeded(build).status is not UNKNOWN
+
+
+def succeeded(build: Build) -> bool:
+    """Whether the build became a version."""
+    return _succeeded(build).status is TRUE
+
+
+def failed(build: Build) -> bool:
+    """Whether the record is closed without a version."""
+    return _succeeded(build).status is FALSE
+
+
+def superseded(build: Build) -> bool:
+    """Whether the record was closed because something else was asked for meanwhile."""
+    return failed(build) and _succeeded(build).reason == SUPERSEDED
+
+
+def built(build: Build) -> bool:
+    """Whether the image was pushed, tested or not."""
+    return build.status.digest is not None
+
+
+def retryable(build: Build) -> bool:
+    """Whether a failed build is worth another attempt of the same inputs."""
+    condition = find(build.status.conditions, RETRYABLE)
+    return condition is not None and condition.status is TRUE
+
+
+def failure(build: Build) -> Failure:
+    """What a failed record says."""
+    condition = _succeeded(build)
+    return Failure(condition.reason, build.status.message or condition.message, retryable(build))
+
+
+def built_status(build: Build, report: BuildReport, started: datetime | None, now: datetime) -> BuildStatus:
+    """The status once the image is pushed and its tests run: closed only by `version_status` or `failed_status`."""
+    facts = [
+        Fact(BUILT, TRUE, "Pushed", f"Pushed as {report.digest}."),
+        Fact(SUCCEEDED, UNKNOWN, "Testing", "The tests run."),
+    ]
+    changes = {
+        "conditions": _merge(build, facts, now),
+        "digest": report.digest,
+        "reference": f"{build.spec.repository}@{report.digest}",
+        "materials": tuple(Material(reference=one.reference, digest=one.digest) for one in report.materials),
+        "user": report.user,
+        "run_as_user": report.run_as_user,
+        "started_at": started or build.status.started_at,
+    }
+    return build.status.model_copy(update=changes)
+
+
+def version_status(build: Build, status: BuildStatus, version: str, now: datetime) -> BuildStatus:
+    """The status of a build that became a version; `status` is that of the pushed image."""
+    tests = len(build.spec.tests)
+    tested = Fact(TESTED, TRUE, "Passed", f"{tests} of {tests} passed.") if tests else _UNTESTED
+    facts = [
+        Fact(BUILT, TRUE, "Pushed", f"Pushed as {status.digest}."),
+        tested,
+        Fact(SUCCEEDED, TRUE, "VersionReady", f"{version} is {status.reference}."),
+    ]
+    return status.model_copy(
+        update={"conditions": _merge(build, facts, now), "version": version, "finished_at": now, "message": None}
+    )
+
+
+def failed_status(build: Build, told: Failure, now: datetime, started: datetime | None = None) -> BuildStatus:
+    """The status of a build that ended without a version."""
+    facts = [Fact(SUCCEEDED, FALSE, told.reason, _first_line(told.message))]
+    if built(build):
+        facts += [Fact(BUILT, TRUE, "Pushed", f"Pushed as {build.status.digest}.")]
+        facts += [Fact(TESTED, FALSE, told.reason, _first_line(told.message))]
+    else:
+        facts += [Fact(BUILT, FALSE, told.reason, _first_line(told.message))]
+    if told.retry:
+        facts += [Fact(RETRYABLE, TRUE, told.reason, "The fault lies outside; another attempt follows by itself.")]
+    changes = {
+        "conditions": _merge(build, facts, now),
+        "message": bounded(told.message),
+        "started_at": started or build.status.started_at,
+        "finished_at": now,
+    }
+    return build.status.model_copy(update=changes)
+
+
+def failures_in_a_row(builds: Sequence[Build], inputs: Inputs) -> int:
+    """How many of the newest records failed on these same inputs; superseded ones do not count."""
+    count = 0
+    for build in reversed(builds):
+        if superseded(build):
+            continue
+        if not failed(build) or not inputs.made(build):
+            break
+        count += 1
+    return count
+
+
+_UNTESTED = Fact(TESTED, TRUE, "NoTests", "The Image names no tests.")
+
+
+def _succeeded(build: Build) -> Condition:
+    condition = find(build.status.conditions, SUCCEEDED)
+    if condition is not None:
+        return condition
+    return Condition(
+        type=SUCCEEDED,
+        status=ConditionStatus.UNKNOWN,
+        reason="Pending",
+        last_transition_time=build.metadata.creation_timestamp,
+    )
+
+
+def _merge(build: Build, facts: list[Fact], now: datetime) -> tuple[Condition, ...]:
+    # The schema's default is no observation of ours: its time is that of no transition.
+    before = [condition for condition in build.status.conditions if condition != PENDING]
+    return merge(before, facts, build.metadata.generation, now)
+
+
+def _first_line(message: str) -> str:
+    return message.partition("\n")[0]

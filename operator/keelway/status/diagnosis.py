@@ -1,0 +1,138 @@
+"""PURE: why a rollout does not get on, read from its pods, so that a person need not.
+
+Used by `app.py`. The pods are those that the App's selector finds; only the newest template's are looked at. A finding
+says the cause first, then what to do.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+_TAIL = 1024
+
+
+class Outlook(Enum):
+    """What it takes for the pods to start."""
+
+    OWN_CHANGE = "OwnChange"
+    """Only a change of the owner's spec: waiting does not help."""
+    OUTSIDE = "Outside"
+    """Something beside the owner changes (a Secret, a registry, a node), and it goes on by itself."""
+    OPEN = "Open"
+    """Nobody can know: hoped for until the Deployment's deadline, then a change of the owner's spec."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`reason` is CamelCase, `message` cause and remedy."""
+
+    reason: str
+    message: str
+    outlook: Outlook = Outlook.OPEN
+
+
+_PULL_REMEDY = (
+    "Check the image's name and, for a private registry, the Secret to pull with; it is pulled again by itself."
+)
+_START_REMEDY = "Check spec.command and the image's ENTRYPOINT."
+
+# Waiting reasons of the kubelet (pkg/kubelet/images, pkg/kubelet/kuberuntime), with what a user can do.
+_WAITING: Mapping[str, tuple[str, str, Outlook]] = {
+    "ImagePullBackOff": ("ImagePullFailed", _PULL_REMEDY, Outlook.OUTSIDE),
+    "ErrImagePull": ("ImagePullFailed", _PULL_REMEDY, Outlook.OUTSIDE),
+    "ErrImageNeverPull": ("ImagePullFailed", _PULL_REMEDY, Outlook.OUTSIDE),
+    "InvalidImageName": ("InvalidImageName", "Correct spec.image.reference.", Outlook.OWN_CHANGE),
+    "CreateContainerConfigError": (
+        "ContainerConfigError",
+        "Create the Secret, ConfigMap or key that it names; the pod starts by itself then.",
+        Outlook.OUTSIDE,
+    ),
+    "CreateContainerError": ("ContainerStartFailed", _START_REMEDY, Outlook.OPEN),
+    "RunContainerError": ("ContainerStartFailed", _START_REMEDY, Outlook.OPEN),
+}
+# How a container ended that was never really started (runc could not find or run its command).
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+
+
+def diagnose(pods: Iterable[Mapping[str, Any]]) -> Finding | None:
+    """The most telling finding over the newest template's pods; None where nothing is wrong that shows."""
+    findings = [finding for pod in newest(list(pods)) if (finding := of_pod(pod)) is not None]
+    return min(findings, key=lambda finding: finding.outlook is not Outlook.OWN_CHANGE, default=None)
+
+
+def newest(pods: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The pods that share the youngest pod's template hash; without those that are gone or going.
+
+    A pod of a Deployment restarts its container for ever: where its phase says that it ended, it was evicted or lost
+    its node, and another one has taken its place.
+    """
+    alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and not _has_ended(pod)]
+    if not alive:
+        return []
+    youngest = max(alive, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    return [pod for pod in alive if _template(pod) == _template(youngest)]
+
+
+def _template(pod: Mapping[str, Any]) -> str:
+    return str(pod["metadata"].get("labels", {}).get("pod-template-hash", ""))
+
+
+def _has_ended(pod: Mapping[str, Any]) -> bool:
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+
+
+def of_pod(pod: Mapping[str, Any]) -> Finding | None:
+    """What keeps this pod from starting or running on; None where nothing shows."""
+    status = pod.get("status", {})
+    name = pod["metadata"]["name"]
+    for container in status.get("containerStatuses", []):
+        finding = _of_container(name, container)
+        if finding is not None:
+            return finding
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            cause = condition.get("message", "").rstrip(". ")
+            remedy = "Lower what it asks for (resources.requests, an App's podTemplate.nodeSelector), or add a node."
+            return Finding("Unschedulable", f"Pod {name} fits on no node: {cause}. {remedy}", Outlook.OUTSIDE)
+    return None
+
+
+def _of_container(pod: str, container: Mapping[str, Any]) -> Finding | None:
+    waiting = container.get("state", {}).get("waiting", {})
+    known = _WAITING.get(waiting.get("reason", ""))
+    if known is None:
+        return _crashed(pod, container)
+    detail = _cause(waiting)
+    if "runAsNonRoot" in detail or "non-root policy" in detail:
+        return Finding("ImageRunsAsRoot", f"Pod {pod}: {detail}. {_ROOT_REMEDY}", Outlook.OWN_CHANGE)
+    reason, remedy, outlook = known
+    return Finding(reason, f"Pod {pod}: {detail}. {remedy}", outlook)
+
+
+_ROOT_REMEDY = "Give the user by number in the Dockerfile (`USER 1000`) or in securityContext.runAsUser."
+
+
+def _cause(waiting: Mapping[str, Any]) -> str:
+    """The kubelet's message; of a failed pull without the change between trying and backing off."""
+    message: str = waiting.get("message") or waiting["reason"]
+    return message.rpartition("ErrImagePull: ")[2].rstrip(". ")
+
+
+def _crashed(pod: str, container: Mapping[str, Any]) -> Finding | None:
+    if container.get("ready"):
+        return None  # it serves again: what it died of is history
+    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
+    if ended is None:
+        return None
+    tail = ended.get("message", "").strip()[-_TAIL:]
+    log = f"\nIts last lines:\n{tail}" if tail else ""
+    if ended.get("reason") in _NOT_STARTED:
+        return Finding("ContainerStartFailed", f"Pod {pod} could not start its program. {_START_REMEDY}{log}")
+    if ended.get("reason") == "OOMKilled":
+        how, remedy = "ran out of memory", "Raise resources.limits.memory, or make the program use less."
+    else:
+        how = f"exited with code {ended.get('exitCode')}"
+        remedy = "Correct the program, its configuration, or spec.command."
+    restarts = container.get("restartCount", 0)
+    return Finding("CrashLoop", f"Pod {pod} {how} ({restarts} restarts). {remedy}{log}")

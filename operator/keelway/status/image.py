@@ -1,0 +1,177 @@
+"""PURE: an Image's status: a view of its Builds (contract.md rule 5), computed once at the end of every pass.
+
+Neighbours: `conditions.py` merges; `build.py` writes the records that are looked at here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from keelway.api.build import Build
+from keelway.api.image import Image, ImageStatus, LatestImage
+from keelway.errors import KeelwayError, Terminal
+from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded
+from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, Progress, find, merge, summary
+
+SOURCE_READY = "SourceReady"
+
+
+class Stage(Enum):
+    """How far a build that has not ended is; the value is the reason in conditions."""
+
+    QUEUED = "Queued"
+    BUILDING = "Building"
+    TESTING = "Testing"
+
+
+@dataclass(frozen=True)
+class ImageObserved:
+    """What a pass saw.
+
+    `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `inputs` are what
+    should be built, None where the source could not be resolved (`source_problem`); `problem` is anything that ended
+    the pass early, that included; `stage` is set while the newest build has not ended.
+    """
+
+    builds: tuple[Build, ...]
+    inputs: Inputs | None = None
+    source_problem: KeelwayError | None = None
+    problem: KeelwayError | None = None
+    stage: Stage | None = None
+    next_check: datetime | None = None
+    started: bool = True
+
+    @property
+    def newest(self) -> Build | None:
+        """The record of the highest number."""
+        return self.builds[-1] if self.builds else None
+
+    @property
+    def last(self) -> Build | None:
+        """The newest record that was not superseded: the last word on what was asked."""
+        return next((build for build in reversed(self.builds) if not superseded(build)), None)
+
+    @property
+    def latest_good(self) -> Build | None:
+        """The newest record that became a version."""
+        return next((build for build in reversed(self.builds) if succeeded(build)), None)
+
+
+def image_status(image: Image, observed: ImageObserved, now: datetime) -> ImageStatus:
+    """The whole status."""
+    facts = [_source_ready(observed), *_steps(observed), *_summary(observed)]
+    newest = observed.newest
+    return ImageStatus(
+        conditions=merge(image.status.conditions, facts, image.metadata.generation, now),
+        observed_generation=image.metadata.generation,
+        latest=_latest(image, observed),
+        latest_build=newest.metadata.name if newest else image.status.latest_build,
+        observed_build_request=_observed_request(image, observed),
+        next_check_time=observed.next_check,
+    )
+
+
+def suspended_status(image: Image, now: datetime) -> ImageStatus:
+    """As last, with reason Suspended; nothing moves, so nothing is reconciling or stalled."""
+    last = find(image.status.conditions, "Ready")
+    kept = [
+        Fact(one.type, one.status, one.reason, one.message)
+        for one in image.status.conditions
+        if one.type in (SOURCE_READY, BUILT, TESTED)
+    ]
+    message = "spec.suspend is true: no build starts until it is false again."
+    facts = [*kept, *summary(last.status if last else UNKNOWN, Progress.SETTLED, "Suspended", message)]
+    conditions = merge(image.status.conditions, facts, image.metadata.generation, now)
+    changes = {
+        "conditions": conditions,
+        "observed_generation": image.metadata.generation,
+        "next_check_time": None,
+    }
+    return image.status.model_copy(update=changes)
+
+
+def _source_ready(observed: ImageObserved) -> Fact:
+    if observed.source_problem is not None:
+        return Fact(SOURCE_READY, FALSE, observed.source_problem.reason, observed.source_problem.message)
+    if observed.inputs is None:
+        return Fact(SOURCE_READY, UNKNOWN, "NotResolved")
+    return Fact(SOURCE_READY, TRUE, "Resolved", f"The source is at {observed.inputs.revision}.")
+
+
+def _steps(observed: ImageObserved) -> list[Fact]:
+    """Built and Tested, as the build of today's inputs has them; Unknown before there is one."""
+    build = _current(observed)
+    known = {one.type: one for one in build.status.conditions} if build else {}
+    return [
+        Fact(type_, one.status, one.reason, one.message)
+        if (one := known.get(type_)) is not None
+        else Fact(type_, UNKNOWN, observed.stage.value if observed.stage else "NoBuild")
+        for type_ in (BUILT, TESTED)
+    ]
+
+
+def _current(observed: ImageObserved) -> Build | None:
+    """The build of today's inputs; while they are not known, the newest."""
+    if observed.stage is not None:
+        return observed.newest
+    last, good = observed.last, observed.latest_good
+    if last is None or observed.inputs is None or observed.inputs.made(last):
+        return last
+    return good if good is not None and observed.inputs.made(good) else last
+
+
+def _summary(observed: ImageObserved) -> list[Fact]:
+    if observed.problem is not None:
+        progress = Progress.STALLED if isinstance(observed.problem, Terminal) else Progress.RECONCILING
+        return summary(FALSE, progress, observed.problem.reason, observed.problem.message)
+    build = _current(observed)
+    if build is None:
+        return summary(UNKNOWN, Progress.RECONCILING, "Queued", "The first build is about to start.")
+    if observed.stage is not None:
+        return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, _stage(build, observed.stage))
+    if succeeded(build):
+        return summary(TRUE, Progress.SETTLED, "VersionReady", f"{build.status.version} is {build.status.reference}.")
+    if failed(build):
+        progress = Progress.RECONCILING if retryable(build) else Progress.STALLED
+        told = failure(build)
+        return summary(FALSE, progress, told.reason, told.message)
+    return summary(UNKNOWN, Progress.RECONCILING, "Queued", f"{build.metadata.name} is about to start.")
+
+
+def _stage(build: Build, stage: Stage) -> str:
+    name = build.metadata.name
+    match stage:
+        case Stage.QUEUED:
+            return f"{name} waits for its turn: builds of all namespaces share the build service."
+        case Stage.BUILDING:
+            return f"{name} builds {build.spec.revision}."
+        case Stage.TESTING:
+            return f"{name} is built; its tests run."
+
+
+def _latest(image: Image, observed: ImageObserved) -> LatestImage | None:
+    """The newest good record's version; what status says is kept where its record is gone."""
+    build = observed.latest_good
+    known = image.status.latest
+    if build is None or build.status.version is None or build.status.reference is None:
+        return known
+    if known is not None and int(known.version[1:]) > build.spec.number:
+        return known
+    return LatestImage(
+        version=build.status.version,
+        reference=build.status.reference,
+        revision=build.spec.revision,
+        built_at=build.status.finished_at or build.metadata.creation_timestamp,
+        user=build.status.user,
+        run_as_user=build.status.run_as_user,
+    )
+
+
+def _observed_request(image: Image, observed: ImageObserved) -> str | None:
+    """The newest request that a record shows; what status says is kept where its record is gone.
+
+    Only records made since status was last written count: an old good one outlives those of later requests.
+    """
+    seen = int((image.status.latest_build or "-0").rpartition("-")[2])
+    newer = [build.spec.requested for build in observed.builds if build.spec.number > seen]
+    return next((one for one in reversed(newer) if one is not None), image.status.observed_build_request)

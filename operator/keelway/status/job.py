@@ -1,0 +1,143 @@
+"""PURE: how a build's Job and a build's test pods ended, read from their objects.
+
+Neighbours: `build.py` turns what is read here into the record's status; `children/job.py` and `children/test_pod.py`
+made the objects.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from keelway.api.buildrequest import BuildReport, decode_report
+from keelway.api.image import TestSpec
+from keelway.status.build import Failure
+from keelway.status.diagnosis import of_pod
+
+# An unschedulable pod has no start time, so Kubernetes' own deadline never runs for it.
+_TO_BE_SCHEDULED: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A test that exited 0."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A test that has not ended. `waiting_for` says why it has not started either."""
+
+    waiting_for: str = ""
+
+
+TestResult = Passed | Running | Failure
+
+
+def job_finished(job: Mapping[str, Any]) -> bool:
+    """Whether the Job has ended, well or not."""
+    return _condition(job, "Complete") is not None or _condition(job, "Failed") is not None
+
+
+def job_started(job: Mapping[str, Any]) -> datetime | None:
+    """When the Job was let go."""
+    started = job.get("status", {}).get("startTime")
+    return datetime.fromisoformat(started) if started else None
+
+
+def job_result(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> BuildReport | Failure:
+    """What a finished Job's pod answered; a Failure where it could not answer."""
+    reports = [report for pod in pods if (report := _report(pod)) is not None]
+    if reports:
+        return reports[-1]
+    told = _condition(job, "Failed")
+    if told is not None and told.get("reason") == "DeadlineExceeded":
+        return Failure(
+            "Timeout",
+            "The build did not end in time. Raise spec.build.timeoutSeconds, or make the build do less.",
+        )
+    return Failure(
+        "BuildInterrupted",
+        "The build's pod was killed before it could say how it went: evicted, out of memory, or its node is gone. "
+        "It is tried again by itself.",
+        retry=True,
+    )
+
+
+def report_failure(report: BuildReport) -> Failure:
+    """A report that is not ok, as a Failure that names the step."""
+    return Failure(report.reason, f"{report.step.value}: {report.message}", report.retryable)
+
+
+def test_result(test: TestSpec, pod: Mapping[str, Any], now: datetime) -> TestResult:
+    """How the test's pod is doing."""
+    status = pod.get("status", {})
+    match status.get("phase"):
+        case "Succeeded":
+            return Passed()
+        case "Failed":
+            return _test_failure(test, pod)
+    created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+    found = of_pod(pod)
+    if "startTime" not in status and now - created > _TO_BE_SCHEDULED:
+        why = found.message if found else "It was not given a node."
+        return Failure("TestNotStarted", f"Test {test.name} could not start. {why}", retry=True)
+    return Running(found.message if found else "")
+
+
+def first_failure(results: Sequence[TestResult]) -> Failure | None:
+    """The failure that decides, in the order of the tests."""
+    return next((result for result in results if isinstance(result, Failure)), None)
+
+
+def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
+    status = pod.get("status", {})
+    ended = _terminated(status.get("containerStatuses", []))
+    log = ended.get("message", "").strip()
+    last_words = f"\nIts last lines:\n{log}" if log else ""
+    if status.get("reason") == "DeadlineExceeded":
+        found = None if ended else of_pod(pod)
+        if found is not None:
+            return Failure("TestNotStarted", f"Test {test.name} could not start. {found.message}", retry=True)
+        text = f"Test {test.name} did not end within {test.timeout_seconds} s. Correct it, or raise its timeoutSeconds."
+        return Failure("TestTimeout", f"{text}{last_words}")
+    # The kubelet and the control plane give a pod a reason when they end it; a program's own end has none.
+    if not ended or status.get("reason"):
+        why = (status.get("message") or status.get("reason") or "its pod was removed").rstrip(". ")
+        text = f"Test {test.name} was interrupted: {why}. It is tried again by itself."
+        return Failure("TestInterrupted", text, retry=True)
+    if ended.get("reason") == "OOMKilled":
+        text = f"Test {test.name} ran out of memory. Raise its resources.limits.memory, or make it use less."
+    else:
+        pod_name = pod["metadata"]["name"]
+        text = (
+            f"Test {test.name} exited with code {ended.get('exitCode')}. "
+            f"Correct the source or the test; `kubectl logs {pod_name}` shows all it wrote."
+        )
+    return Failure("TestFailed", f"{text}{last_words}")
+
+
+def _report(pod: Mapping[str, Any]) -> BuildReport | None:
+    """The main container's report, else the init container's: an init that went well has only led on."""
+    status = pod.get("status", {})
+    for name in ("containerStatuses", "initContainerStatuses"):
+        message = _terminated(status.get(name, [])).get("message", "")
+        report = decode_report(message) if message else None
+        if report is not None and (name == "containerStatuses" or not report.ok):
+            return report
+    return None
+
+
+def _terminated(statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    for container in statuses:
+        ended: Mapping[str, Any] | None = container.get("state", {}).get("terminated")
+        if ended is not None:
+            return ended
+    return {}
+
+
+def _condition(job: Mapping[str, Any], type_: str) -> Mapping[str, Any] | None:
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition["type"] == type_ and condition["status"] == "True":
+            found: Mapping[str, Any] = condition
+            return found
+    return None

@@ -1,0 +1,76 @@
+"""Admission: never more builds than the cap, and no namespace may starve another."""
+
+from collections import Counter
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keelway.reconcile.admission import Waiting, admitted
+
+NAMESPACES = ["a", "b", "c", "d"]
+
+
+def _waiting(*asked: tuple[str, str]) -> list[Waiting]:
+    """Builds by uid and namespace, each a minute after the one before."""
+    return [Waiting(uid, space, f"2026-01-01T00:{minute:02}:00Z") for minute, (uid, space) in enumerate(asked)]
+
+
+def test_no_more_than_the_cap_run() -> None:
+    assert admitted(_waiting(("1", "a"), ("2", "b")), ["c", "d"], 3) == {"1"}
+    assert admitted(_waiting(("1", "a")), ["c", "d"], 2) == frozenset()
+
+
+def test_the_longest_waiting_goes_first_among_equals() -> None:
+    assert admitted(_waiting(("1", "a"), ("2", "b"), ("3", "c")), [], 2) == {"1", "2"}
+
+
+def test_the_namespace_with_the_fewest_running_goes_first() -> None:
+    assert admitted(_waiting(("1", "a"), ("2", "b")), ["a"], 2) == {"2"}
+
+
+def test_a_hundred_builds_of_one_namespace_do_not_keep_another_out() -> None:
+    flood = [(f"a{number}", "a") for number in range(50)]
+    assert "late" in admitted(_waiting(*flood, ("late", "b")), [], 2)
+
+
+def test_one_namespace_alone_may_use_all_places() -> None:
+    assert len(admitted(_waiting(*[(str(number), "a") for number in range(9)]), [], 4)) == 4
+
+
+def test_more_running_than_the_cap_admit_nobody() -> None:
+    """The administrator has lowered the cap."""
+    assert admitted(_waiting(("1", "a")), ["b"] * 5, 2) == frozenset()
+
+
+_builds = st.lists(st.sampled_from(NAMESPACES), max_size=12).map(
+    lambda spaces: _waiting(*[(str(number), space) for number, space in enumerate(spaces)])
+)
+_running = st.lists(st.sampled_from(NAMESPACES), max_size=6)
+
+
+@given(_builds, _running, st.integers(min_value=1, max_value=8))
+def test_no_place_is_left_free_while_somebody_waits(waiting: list[Waiting], running: list[str], cap: int) -> None:
+    chosen = admitted(waiting, running, cap)
+    assert chosen <= {one.uid for one in waiting}
+    assert len(chosen) == min(len(waiting), max(0, cap - len(running)))
+
+
+@given(_builds, _running, st.integers(min_value=1, max_value=8))
+def test_nobody_gets_a_place_more_than_a_namespace_that_still_waits(
+    waiting: list[Waiting], running: list[str], cap: int
+) -> None:
+    chosen = admitted(waiting, running, cap)
+    given_to = Counter(one.namespace for one in waiting if one.uid in chosen)
+    load = Counter(running) + given_to
+    for left in (one.namespace for one in waiting if one.uid not in chosen):
+        assert all(load[space] <= load[left] + 1 for space in given_to)
+
+
+@given(_builds, _running, st.integers(min_value=1, max_value=8), st.randoms())
+def test_the_order_in_which_the_cache_lists_them_does_not_matter(
+    waiting: list[Waiting], running: list[str], cap: int, random: Random
+) -> None:
+    shuffled = list(waiting)
+    random.shuffle(shuffled)
+    assert admitted(shuffled, running, cap) == admitted(waiting, running, cap)

@@ -1,0 +1,176 @@
+"""Places at the build service, over what the cache knows: a real cache, and the Images that are woken."""
+
+from typing import Any
+
+import pytest
+
+from keelway.api.build import Build
+from keelway.api.image import Image
+from keelway.api.resources import BUILDS, IMAGES, JOBS
+from keelway.children import names
+from keelway.cluster.cache import Cache
+from keelway.reconcile.outcome import Key
+from keelway.reconcile.places import Places
+from keelway.settings import Settings
+from tests.unit.objects import raw_image
+
+
+class World:
+    """Images with a waiting Build each; `cap` builds may run."""
+
+    def __init__(self, cap: int) -> None:
+        self.cache = Cache()
+        self.woken: list[Key] = []
+        self.places = Places(self.cache, Settings(registry="registry.example", max_builds=cap), self.woken.append)
+        self.version = 100
+
+    def waits(self, namespace: str, minute: int, **image_spec: Any) -> tuple[Image, Build]:
+        """A Build without a Job, made at that minute."""
+        image = raw_image("hello", namespace, **image_spec)
+        self._put(IMAGES, image)
+        build = {
+            "apiVersion": "keelway.dev/v1alpha1",
+            "kind": "Build",
+            "metadata": {
+                "name": f"hello-{minute}",
+                "namespace": namespace,
+                "uid": f"{minute:08}-{namespace}",
+                "creationTimestamp": f"2026-01-01T00:{minute:02}:00Z",
+            },
+            "spec": {
+                "image": "hello",
+                "number": minute,
+                "reason": "SpecChanged",
+                "revision": "r1",
+                "source": image["spec"]["source"],
+                "repository": f"registry.example/{namespace}/hello",
+            },
+        }
+        self._put(BUILDS, build)
+        return Image.parse(image), Build.parse(build)
+
+    def starts(self, build: Build, *, finished: bool = False) -> None:
+        """The build's Job, as it stands in the cache once it was made."""
+        metadata = build.metadata
+        labels = {
+            **names.image_labels(metadata.namespace, build.spec.image, f"uid-of-{metadata.namespace}-hello"),
+            names.BUILD_UID_LABEL: metadata.uid,
+        }
+        name = names.job_name(metadata.name, metadata.uid)
+        conditions = [{"type": "Complete", "status": "True"}] if finished else []
+        job = {
+            "metadata": {"name": name, "namespace": "keelway-builds", "uid": f"job-{metadata.uid}", "labels": labels},
+            "spec": {},
+            "status": {"conditions": conditions},
+        }
+        self._put(JOBS, job)
+
+    def ends(self, build: Build) -> None:
+        """The build's record is closed."""
+        raw = self.cache.get(BUILDS, build.metadata.namespace, build.metadata.name)
+        assert raw is not None
+        closed = {"type": "Succeeded", "status": "False", "reason": "RunFailed"}
+        raw["status"] = {"conditions": [closed | {"lastTransitionTime": "2026-01-01T01:00:00Z"}]}
+        self._put(BUILDS, raw)
+
+    def may_start(self, image: Image, build: Build) -> bool:
+        with self.places.taking(image, build) as admitted:
+            return admitted
+
+    def wakes(self) -> list[str]:
+        self.woken.clear()
+        self.places.wake_next()
+        return [key.namespace for key in self.woken]
+
+    def _put(self, resource: Any, obj: dict[str, Any]) -> None:
+        self.version += 1
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        assert self.cache.put(resource, obj)
+
+
+def test_a_build_starts_where_a_place_is_free() -> None:
+    world = World(cap=1)
+    assert world.may_start(*world.waits("a", 1))
+
+
+def test_a_build_waits_while_all_places_are_taken() -> None:
+    world = World(cap=1)
+    first, second = world.waits("a", 1), world.waits("b", 2)
+    world.starts(first[1])
+    assert not world.may_start(*second)
+
+
+def test_a_finished_job_frees_its_place() -> None:
+    world = World(cap=1)
+    first, second = world.waits("a", 1), world.waits("b", 2)
+    world.starts(first[1], finished=True)
+    world.ends(first[1])
+    assert world.may_start(*second)
+    assert world.wakes() == ["b"]
+
+
+def test_who_waits_longer_goes_first() -> None:
+    world = World(cap=1)
+    first, second = world.waits("a", 1), world.waits("b", 2)
+    assert not world.may_start(*second)
+    assert world.may_start(*first)
+
+
+def test_two_passes_at_once_do_not_take_the_same_place() -> None:
+    """Between the decision and the Job's creation the cache shows neither of them."""
+    world = World(cap=1)
+    first, second = world.waits("a", 1), world.waits("b", 2)
+    with world.places.taking(*first) as admitted:
+        assert admitted
+        assert not world.may_start(*second)
+
+
+def test_a_job_that_was_just_made_is_not_counted_twice() -> None:
+    world = World(cap=2)
+    first, second = world.waits("a", 1), world.waits("b", 2)
+    with world.places.taking(*first):
+        world.starts(first[1])
+        assert world.may_start(*second)
+
+
+def test_a_build_that_cannot_start_leaves_its_place_to_others() -> None:
+    world = World(cap=1)
+    first, second = world.waits("a", 1), world.waits("b", 2)
+    with pytest.raises(LookupError), world.places.taking(*first):
+        raise LookupError("its Secret is missing")
+    assert world.may_start(*second)
+    assert world.wakes() == ["b"]
+
+
+def test_a_build_that_could_not_start_may_try_again() -> None:
+    world = World(cap=1)
+    first = world.waits("a", 1)
+    with pytest.raises(LookupError), world.places.taking(*first):
+        raise LookupError("its Secret is missing")
+    assert world.may_start(*first)
+
+
+def test_builds_of_a_suspended_image_or_of_none_take_no_place() -> None:
+    world = World(cap=1)
+    suspended, waiting = world.waits("a", 1, suspend=True), world.waits("b", 2)
+    assert not world.may_start(*suspended)
+    assert world.may_start(*waiting)
+
+
+def test_a_record_that_cannot_be_read_stops_nobody() -> None:
+    world = World(cap=1)
+    broken = world.waits("a", 1)[1]
+    raw = world.cache.get(BUILDS, "a", broken.metadata.name)
+    assert raw is not None
+    raw["spec"]["number"] = "seven"
+    world._put(BUILDS, raw)
+    assert world.may_start(*world.waits("b", 2))
+
+
+def test_only_those_are_woken_that_may_start() -> None:
+    world = World(cap=2)
+    running = world.waits("a", 1)
+    world.waits("b", 2)
+    world.waits("c", 3)
+    world.starts(running[1])
+    assert world.wakes() == ["b"]

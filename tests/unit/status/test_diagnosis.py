@@ -1,0 +1,148 @@
+"""A finding says, from the pods alone, why a rollout does not get on and what to do."""
+
+from typing import Any
+
+import pytest
+
+from keelway.status.diagnosis import Finding, Outlook, diagnose, newest
+
+
+def _pod(name: str = "hello-1", *, template: str = "new", created: str = "2026-01-02T12:00:00Z", **status: Any) -> Any:
+    metadata = {"name": name, "creationTimestamp": created, "labels": {"pod-template-hash": template}}
+    return {"metadata": metadata, "status": {"phase": "Running", **status}}
+
+
+def _waiting(reason: str, message: str | None = None) -> dict[str, Any]:
+    waiting = {"reason": reason} | ({"message": message} if message else {})
+    return {"name": "app", "ready": False, "state": {"waiting": waiting}}
+
+
+def _died(*, ready: bool = False, restarts: int = 3, **terminated: Any) -> dict[str, Any]:
+    last = {"exitCode": 1, "reason": "Error", **terminated}
+    return {
+        "name": "app",
+        "ready": ready,
+        "restartCount": restarts,
+        "state": {"running": {}},
+        "lastState": {"terminated": last},
+    }
+
+
+def _finding(*containers: dict[str, Any]) -> Finding:
+    found = diagnose([_pod(containerStatuses=list(containers))])
+    assert found is not None
+    return found
+
+
+def test_a_pod_that_starts_is_no_finding() -> None:
+    assert diagnose([_pod(phase="Pending", containerStatuses=[_waiting("ContainerCreating")])]) is None
+    assert diagnose([_pod()]) is None
+    assert diagnose([]) is None
+
+
+@pytest.mark.parametrize(
+    ("waiting", "reason", "outlook"),
+    [
+        ("ErrImagePull", "ImagePullFailed", Outlook.OUTSIDE),
+        ("ImagePullBackOff", "ImagePullFailed", Outlook.OUTSIDE),
+        ("ErrImageNeverPull", "ImagePullFailed", Outlook.OUTSIDE),
+        ("InvalidImageName", "InvalidImageName", Outlook.OWN_CHANGE),
+        ("CreateContainerConfigError", "ContainerConfigError", Outlook.OUTSIDE),
+        ("CreateContainerError", "ContainerStartFailed", Outlook.OPEN),
+        ("RunContainerError", "ContainerStartFailed", Outlook.OPEN),
+    ],
+)
+def test_each_waiting_reason_of_the_kubelet_has_a_remedy(waiting: str, reason: str, outlook: Outlook) -> None:
+    found = _finding(_waiting(waiting, "the kubelet's words"))
+    assert (found.reason, found.outlook) == (reason, outlook)
+    assert found.message.startswith("Pod hello-1: the kubelet's words. ")
+    assert found.message.endswith(".")
+
+
+def test_a_waiting_container_without_a_message_is_told_by_its_reason() -> None:
+    assert _finding(_waiting("ErrImagePull")).message.startswith("Pod hello-1: ErrImagePull. ")
+
+
+def test_the_message_does_not_flap_between_pulling_and_backing_off() -> None:
+    trying = _finding(_waiting("ErrImagePull", "x.example/y:1: not found"))
+    pause = 'Back-off pulling image "x.example/y:1": ErrImagePull: x.example/y:1: not found'
+    assert _finding(_waiting("ImagePullBackOff", pause)) == trying
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "container has runAsNonRoot and image will run as root (pod: x, container: app)",
+        "container has runAsNonRoot and image has non-numeric user (web), cannot verify user is non-root",
+        "container's runAsUser breaks non-root policy (pod: x, container: app)",
+    ],
+)
+def test_the_kubelets_refusal_of_root_is_not_taken_for_a_missing_secret(words: str) -> None:
+    found = _finding(_waiting("CreateContainerConfigError", words))
+    assert (found.reason, found.outlook) == ("ImageRunsAsRoot", Outlook.OWN_CHANGE)
+    assert "USER 1000" in found.message
+
+
+def test_a_crash_loop_quotes_the_end_of_the_log() -> None:
+    found = _finding(_died(exitCode=2, message="x" * 5000 + "\nKeyError: 'DATABASE'\n"))
+    assert (found.reason, found.outlook) == ("CrashLoop", Outlook.OPEN)
+    assert found.message.startswith("Pod hello-1 exited with code 2 (3 restarts). ")
+    assert found.message.endswith("KeyError: 'DATABASE'")
+    assert len(found.message) < 1400
+
+
+def test_a_crash_loop_says_the_same_while_it_runs_and_while_it_backs_off() -> None:
+    running = _died(message="boom")
+    backing_off = running | {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}}}
+    assert _finding(running) == _finding(backing_off)
+
+
+def test_a_pod_that_serves_again_is_well_whatever_it_once_died_of() -> None:
+    assert diagnose([_pod(containerStatuses=[_died(ready=True)])]) is None
+
+
+def test_a_pod_out_of_memory_is_to_get_more() -> None:
+    found = _finding(_died(exitCode=137, reason="OOMKilled"))
+    assert "ran out of memory" in found.message
+    assert "resources.limits.memory" in found.message
+
+
+def test_a_program_that_is_not_there_is_no_crash() -> None:
+    found = _finding(_died(exitCode=128, reason="StartError", message='exec: "flsk": not found in $PATH'))
+    assert found.reason == "ContainerStartFailed"
+    assert found.message.endswith('exec: "flsk": not found in $PATH')
+
+
+def test_a_pod_that_fits_on_no_node_tells_the_schedulers_words() -> None:
+    unschedulable = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/1 nodes are available: 1 Insufficient cpu.",
+    }
+    found = diagnose([_pod(phase="Pending", conditions=[unschedulable])])
+    assert found is not None
+    assert (found.reason, found.outlook) == ("Unschedulable", Outlook.OUTSIDE)
+    assert "1 Insufficient cpu. Lower" in found.message
+
+
+def test_only_the_newest_templates_pods_count() -> None:
+    old = _pod("old", template="old", created="2026-01-01T00:00:00Z", containerStatuses=[_died()])
+    new = _pod("new", created="2026-01-02T00:00:00Z")
+    assert newest([old, new]) == [new]
+    assert diagnose([old, new]) is None
+
+
+def test_pods_that_go_or_were_evicted_do_not_count() -> None:
+    going = _pod("going", containerStatuses=[_died()])
+    going["metadata"]["deletionTimestamp"] = "2026-01-02T12:00:00Z"
+    evicted = _pod("evicted", phase="Failed", reason="Evicted", containerStatuses=[_died(exitCode=137)])
+    assert diagnose([going, evicted]) is None
+
+
+def test_what_only_a_change_can_cure_goes_before_what_may_come_right() -> None:
+    crashing = _pod("a", containerStatuses=[_died()])
+    misnamed = _pod("b", containerStatuses=[_waiting("InvalidImageName", "bad name")])
+    found = diagnose([crashing, misnamed])
+    assert found is not None
+    assert found.reason == "InvalidImageName"

@@ -1,0 +1,74 @@
+"""Settings come from the environment, are frozen, and a bad one is refused at start."""
+
+from ipaddress import ip_network
+
+import pytest
+from pydantic import ValidationError
+
+from keelway.settings import Settings
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("KEELWAY_REGISTRY", "registry.example:5000/keelway")
+    return monkeypatch
+
+
+def test_the_registry_is_the_one_setting_that_must_be_given(environment: pytest.MonkeyPatch) -> None:
+    assert Settings().registry == "registry.example:5000/keelway"
+    environment.delenv("KEELWAY_REGISTRY")
+    with pytest.raises(ValidationError, match="registry"):
+        Settings()
+
+
+def test_networks_are_a_list_with_commas(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("KEELWAY_ALLOWED_NETWORKS", "10.0.0.0/8, fd00::/8,")
+    networks = Settings().allowed_networks
+    assert networks == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    environment.setenv("KEELWAY_ALLOWED_NETWORKS", "")
+    assert Settings().allowed_networks == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALLOWED_NETWORKS", "10.0.0.1/8"),  # bits of a host: surely a mistake
+        ("ALLOWED_NETWORKS", "everything"),
+        ("MAX_BUILDS", "0"),
+        ("BUILDKIT_REPLICAS", "0"),
+        ("PORT", "tcp://10.96.0.1:8080"),
+    ],
+)
+def test_a_bad_setting_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(f"KEELWAY_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    "registry",
+    ["localhost:5000", "localhost/team", "ghcr.io", "ghcr.io/acme/keelway", "reg:5000", "10.0.0.1:5000/a-b/c_d.e"],
+)
+def test_a_registry_is_a_host_with_an_optional_path(registry: str) -> None:
+    assert Settings(registry=registry).registry == registry
+
+
+@pytest.mark.parametrize(
+    "registry",
+    ["", "acme", "acme/keelway", "https://ghcr.io", "ghcr.io/", "ghcr.io/a//b", "ghcr.io/a/", "ghcr.io/Acme", "a.b:x"],
+)
+def test_what_docker_would_not_take_for_a_registry_is_refused(registry: str) -> None:
+    with pytest.raises(ValidationError, match="registry"):
+        Settings(registry=registry)
+
+
+def test_the_registrys_host_is_without_its_path_and_insecure_only_when_said() -> None:
+    secure = Settings(registry="registry.example:5000/keelway")
+    assert (secure.registry_host, secure.insecure_registries) == ("registry.example:5000", ())
+    plain = Settings(registry="registry.example:5000/keelway", registry_insecure=True)
+    assert plain.insecure_registries == ("registry.example:5000",)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings(registry="ghcr.io").max_builds = 9  # type: ignore[misc]
