@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.client import Client, Load, Trickle
-from tests.e2e.commons import WEB_PY, Web
+from tests.e2e.commons import SMALL, WEB_PY, Web
 from tests.e2e.disturbance import Peace
 from tests.e2e.tenant import Tenant
 
@@ -108,18 +108,19 @@ def test_an_image_that_runs_as_root_is_told_before_its_pods_crash(tenant: Tenant
 
 
 def test_autoscale_takes_over_at_the_live_number(tenant: Tenant, web: Web) -> None:
-    tenant.apply(_app_of(web, replicas=4))
+    tenant.apply(_app_of(web, resources=SMALL, replicas=10))
     tenant.wait("app/web")
-    assert tenant.get("app/web")["status"]["readyReplicas"] == 4
+    assert tenant.get("app/web")["status"]["readyReplicas"] == 10
 
     with tenant.watching("deployment/web") as watched:
-        tenant.apply(_app_of(web, autoscale={"minReplicas": 1, "maxReplicas": 6, "cpuPercent": 80}))
+        autoscale = {"minReplicas": 1, "maxReplicas": 12, "cpuPercent": 80}
+        tenant.apply(_app_of(web, resources=SMALL, autoscale=autoscale))
         tenant.wait("hpa/web", "create")
         tenant.wait("app/web")
         wanted = tenant.get("deployment/web")
         watched.until(lambda seen: seen.object["metadata"]["resourceVersion"] == wanted["metadata"]["resourceVersion"])
 
-    assert {seen.object["spec"]["replicas"] for seen in watched.events} == {4}
+    assert {seen.object["spec"]["replicas"] for seen in watched.events} == {10}
     told = json.loads(tenant.run("get", "deployment/web", "-o", "json", "--show-managed-fields"))
     owners = [one for one in told["metadata"]["managedFields"] if "f:replicas" in one["fieldsV1"].get("f:spec", {})]
     assert "keelway" not in {one["manager"] for one in owners}, "the number is not Keelway's any more"

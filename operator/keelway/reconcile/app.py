@@ -20,7 +20,7 @@ from keelway.reconcile.image_of import ImageFinder
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.status.app import AppObserved, app_status, rolled_out, suspended_status
 from keelway.status.conditions import invalid_status
-from keelway.status.diagnosis import Finding, diagnose
+from keelway.status.diagnosis import diagnose, running_digest
 
 # While a rollout runs, pods are looked at this often: their troubles make no event that is watched.
 _LOOK_AGAIN: Final = 5.0
@@ -77,23 +77,30 @@ class AppReconciler:
             observed = replace(observed, image_ready=True, image_note=found.note)
         context = AppContext(app, image)
         settled = await self._settler.settle(raw, [(child, child.build(context)) for child in APP_CHILDREN])
+        deployment = settled.live.get("deployment")
         observed = replace(
             observed,
-            deployment=settled.live.get("deployment"),
+            deployment=deployment,
             has_service=settled.live.get("service") is not None,
-            image=_running(settled.live.get("deployment")),
-            version=_version(settled.live.get("deployment")),
+            version=_version(deployment),
             problem=observed.problem or settled.problem,
         )
-        return replace(observed, finding=await self._diagnose(app, observed))
+        return await self._look_at_pods(app, observed)
 
-    async def _diagnose(self, app: App, observed: AppObserved) -> Finding | None:
-        """Pods are read only while a rollout runs; they are not watched, for most of their changes mean nothing."""
-        if observed.deployment is None or rolled_out(app, observed.deployment):
-            return None
+    async def _look_at_pods(self, app: App, observed: AppObserved) -> AppObserved:
+        """Pods are not watched, for most of their changes mean nothing: they are read while a rollout runs, and where
+        only they can tell the digest that runs."""
+        deployment = observed.deployment
+        if deployment is None:
+            return observed
+        image, done = _container(deployment)["image"], rolled_out(app, deployment)
+        if done and "@" in image:
+            return replace(observed, image=image)
         selector = ",".join(f"{key}={value}" for key, value in observed.selector.items())
         pods = [pod async for pod in self._cluster.list(PODS, app.metadata.namespace, label_selector=selector)]
-        return diagnose(pods)
+        if "@" not in image:
+            image = running_digest(pods, _container(deployment)["name"]) or image
+        return replace(observed, image=image, finding=None if done else diagnose(pods))
 
     async def _write_status(self, raw: dict[str, Any], status: dict[str, Any]) -> None:
         before = raw.get("status", {})
@@ -115,8 +122,9 @@ def _is_done(app: App, observed: AppObserved) -> bool:
     return observed.deployment is not None and rolled_out(app, observed.deployment)
 
 
-def _running(deployment: Mapping[str, Any] | None) -> str | None:
-    return deployment["spec"]["template"]["spec"]["containers"][0]["image"] if deployment else None
+def _container(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
+    return found
 
 
 def _version(deployment: Mapping[str, Any] | None) -> str | None:

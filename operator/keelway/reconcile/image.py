@@ -66,6 +66,7 @@ class ImageReconciler:
     async def __call__(self, key: Key) -> Outcome:
         raw = self._cluster.cache.get(IMAGES, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
+            self._sources.forget(key.namespace, key.name)
             await self._remove_jobs(key)
             return Outcome()
         try:

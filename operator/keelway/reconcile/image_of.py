@@ -1,7 +1,7 @@
 """Which image an App is to run: the latest version of an Image beside it, or a reference by its digest."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from keelway.api.app import App
 from keelway.api.image import LatestImage
@@ -13,6 +13,8 @@ from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
 from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
+from keelway.status.app import IMAGE_READY, rolled_out
+from keelway.status.conditions import find
 from keelway.status.user import check_user, must_be_non_root
 
 
@@ -37,8 +39,7 @@ class ImageFinder:
         if app.spec.image.name is not None:
             return Found(self._of_image(app, app.spec.image.name))
         assert app.spec.image.reference is not None
-        known = self._known(app, app.spec.image.reference)
-        return Found(known) if known else await self._of_reference(app, app.spec.image.reference)
+        return self._known(app, app.spec.image.reference) or await self._of_reference(app, app.spec.image.reference)
 
     def _of_image(self, app: App, name: str) -> RunImage:
         raw = self._cache.get(IMAGES, app.metadata.namespace, name)
@@ -58,17 +59,19 @@ class ImageFinder:
         uid = _uid_for_name(latest.user, latest.run_as_user) if must_be_non_root(*security) else None
         return RunImage(latest.reference, asked=name, version=latest.version, run_as_user=uid)
 
-    def _known(self, app: App, asked: str) -> RunImage | None:
+    def _known(self, app: App, asked: str) -> Found | None:
         """What this same reference was resolved to before: a tag is looked up when the spec changes, and only then."""
         deployment = self._cache.get(DEPLOYMENTS, app.metadata.namespace, app.metadata.name)
         if deployment is None or not _owned_by(deployment, app) or not _same_user(deployment, app):
             return None
         annotations = deployment["metadata"].get("annotations", {})
+        if annotations.get(names.REFERENCE) != asked:
+            return None
         # Not the container's image: that may be what somebody has set by hand.
         resolved = annotations.get(names.RESOLVED, "")
-        if annotations.get(names.REFERENCE) != asked or "@" not in resolved:
-            return None
-        return RunImage(resolved, asked=asked)
+        if "@" in resolved:
+            return Found(RunImage(resolved, asked=asked))
+        return _kept(app, asked) if _has_settled(app, deployment) else None
 
     async def _of_reference(self, app: App, asked: str) -> Found:
         reference = Reference.parse(asked)
@@ -113,8 +116,22 @@ def _same_user(deployment: dict[str, Any], app: App) -> bool:
     return user == asked.run_as_user and non_root == must_be_non_root(app.spec.security, asked)
 
 
+def _has_settled(app: App, deployment: dict[str, Any]) -> bool:
+    """Whether this very spec was released and runs: a digest found now would roll its pods for nothing."""
+    return app.status.observed_generation == app.metadata.generation and rolled_out(app, deployment)
+
+
+def _kept(app: App, asked: str) -> Found:
+    last = find(app.status.conditions, IMAGE_READY)
+    cause = last.message if last is not None and last.reason == _NOT_RESOLVED else f"{asked} runs as it is written."
+    return Found(RunImage(asked, asked=asked), note=Waiting(_NOT_RESOLVED, cause))
+
+
+_NOT_RESOLVED: Final = "DigestNotResolved"
+
+
 def _not_resolved(asked: str, error: KeelwayError) -> Waiting:
     return Waiting(
-        "DigestNotResolved",
+        _NOT_RESOLVED,
         f"{asked} runs as it is written, for its digest could not be found: {error.message}",
     )

@@ -32,6 +32,17 @@ class Resolved:
     next_check: datetime | None = None
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What the source of the Image with that uid was last resolved to."""
+
+    uid: str
+    resolved: Resolved
+
+    def is_of(self, image: Image) -> bool:
+        return self.uid == image.metadata.uid and self.resolved.source == image.spec.source
+
+
 class Sources:
     """Resolves the sources of Images, politely."""
 
@@ -39,21 +50,20 @@ class Sources:
         self._cluster = cluster
         self._http = http
         self._clock = clock
-        self._known: dict[str, Resolved] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
 
     async def resolve(self, image: Image, *, afresh: bool = False) -> Resolved:
         """The revision now; `afresh` asks although it is not yet time. Raises Waiting or Terminal."""
-        known = self._known.get(image.metadata.uid)
-        if known is not None and known.source == image.spec.source and not afresh and not self._is_due(known):
-            return known
-        self._known.pop(image.metadata.uid, None)
-        resolved = await self._look(image)
-        self._known[image.metadata.uid] = resolved
-        return resolved
+        name = (image.metadata.namespace, image.metadata.name)
+        known = self._known.pop(name, None)
+        if known is None or afresh or not known.is_of(image) or self._is_due(known.resolved):
+            known = _Known(image.metadata.uid, await self._look(image))
+        self._known[name] = known
+        return known.resolved
 
-    def forget(self, uid: str) -> None:
+    def forget(self, namespace: str, name: str) -> None:
         """Drop what is known of an Image that is gone."""
-        self._known.pop(uid, None)
+        self._known.pop((namespace, name), None)
 
     async def request(self, image: Image, source: Source, revision: str) -> SourceRequest | None:
         """What a build Job is to fetch; None where a ConfigMap has moved on from `revision`."""

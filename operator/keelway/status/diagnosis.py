@@ -1,4 +1,4 @@
-"""PURE: why a rollout does not get on, read from its pods, so that a person need not.
+"""PURE: what pods tell: why a rollout does not get on, so that a person need not look; and the digest that runs.
 
 Used by `app.py`. The pods are those that the App's selector finds; only the newest template's are looked at. A finding
 says the cause first, then what to do.
@@ -59,6 +59,17 @@ def diagnose(pods: Iterable[Mapping[str, Any]]) -> Finding | None:
     """The most telling finding over the newest template's pods; None where nothing is wrong that shows."""
     findings = [finding for pod in newest(list(pods)) if (finding := of_pod(pod)) is not None]
     return min(findings, key=lambda finding: finding.outlook is not Outlook.OWN_CHANGE, default=None)
+
+
+def running_digest(pods: Sequence[Mapping[str, Any]], container: str) -> str | None:
+    """repository@sha256:... that the newest template's pods run in that container, where its tag could not be resolved.
+
+    None while no pod has started, where a node knows the image by no digest, or where nodes disagree about the tag.
+    """
+    statuses = (one for pod in newest(pods) for one in pod.get("status", {}).get("containerStatuses", []))
+    found = {one.get("imageID", "") for one in statuses if one["name"] == container} - {""}
+    digest = found.pop() if len(found) == 1 else ""
+    return digest if "@sha256:" in digest else None
 
 
 def newest(pods: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -17,12 +17,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
-from keelway.api.resources import EVENTS, LEASES, NAMESPACES, Resource
+from keelway.api.resources import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, Resource
 from keelway.cluster.connection import Connection
 from keelway.cluster.watched import WATCHED
 
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
-SERVED = (*(one.resource for one in WATCHED), LEASES, NAMESPACES, EVENTS, CRDS)
+SERVED = (*(one.resource for one in WATCHED), LEASES, NAMESPACES, EVENTS, CONFIG_MAPS, CRDS)
 KINDS = {resource.plural: resource for resource in SERVED}
 
 Interference = Callable[[web.Request], "web.Response | None"]
@@ -237,11 +237,9 @@ def take_away(obj: dict[str, Any], path: tuple[str, ...]) -> None:
 
 
 def selected(obj: dict[str, Any], selector: str) -> bool:
-    if not selector:
-        return True
-    key, _, value = selector.partition("=")
     labels = obj["metadata"].get("labels") or {}
-    return key in labels and value in ("", labels[key])
+    asked = (part.partition("=") for part in selector.split(",") if part)
+    return all(key in labels and value in ("", labels[key]) for key, _, value in asked)
 
 
 def refusal(code: int, reason: str, **headers: str) -> web.Response:

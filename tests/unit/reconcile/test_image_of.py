@@ -63,12 +63,13 @@ class World:
         self.finder = ImageFinder(self.cache, client, Credentials(cluster, settings))
         self.reference = f"{host}/team/hello:1.0"
         self.resolved = f"{host}/team/hello@{registry.digest}"
-        self.version = 0
+        self.status: dict[str, Any] = {}
 
     def app(self, **spec: Any) -> App:
         metadata = {"name": "hello", "namespace": "team-a", "uid": "uid-of-app", "generation": 1}
         spec = {"image": {"reference": self.reference}, **spec}
-        return App.parse({"apiVersion": "keelway.dev/v1alpha1", "kind": "App", "metadata": metadata, "spec": spec})
+        raw = {"apiVersion": "keelway.dev/v1alpha1", "kind": "App", "metadata": metadata, "spec": spec}
+        return App.parse({**raw, "status": self.status})
 
     async def find(self, **spec: Any) -> Found:
         return await self.finder.find(self.app(**spec))
@@ -80,7 +81,14 @@ class World:
         raw["status"] = {"latest": {**version, **latest}} if latest else {}
         self.cache.put(IMAGES, raw)
 
-    def deployed(self, image: RunImage, owner: str = "uid-of-app", by_hand: str | None = None, **spec: Any) -> None:
+    def deployed(
+        self,
+        image: RunImage,
+        owner: str = "uid-of-app",
+        by_hand: str | None = None,
+        rolled_out: bool = False,
+        **spec: Any,
+    ) -> None:
         """The App's Deployment as it was applied, `by_hand` with another image."""
         kind = next(kind for kind in APP_CHILDREN if kind.resource == DEPLOYMENTS)
         raw = kind.build(AppContext(self.app(**spec), image))
@@ -88,6 +96,8 @@ class World:
         raw["metadata"] |= {"uid": "u", "resourceVersion": "5", "ownerReferences": [{"uid": owner, "controller": True}]}
         if by_hand:
             raw["spec"]["template"]["spec"]["containers"][0]["image"] = by_hand
+        if rolled_out:
+            raw["status"] = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
         self.cache.put(DEPLOYMENTS, raw)
 
 
@@ -198,10 +208,32 @@ async def test_a_registry_that_does_not_answer_leaves_the_reference_as_it_is(wor
     assert found.note.reason == "DigestNotResolved"
 
 
-async def test_an_unresolved_reference_is_looked_up_again(world: World) -> None:
+async def test_an_unresolved_reference_is_looked_up_again_while_it_rolls_out(world: World) -> None:
     world.registry.broken = True
     world.deployed((await world.find()).image)
     world.registry.broken = False
+    assert (await world.find()).image.reference == world.resolved
+
+
+async def test_an_unresolved_reference_that_runs_is_left_alone_until_the_spec_changes(world: World) -> None:
+    """A registry that answers again, after a restart of the operator say, is no reason to roll pods that run."""
+    world.registry.broken = True
+    first = await world.find()
+    assert first.note is not None
+    world.deployed(first.image, rolled_out=True)
+    told = {"type": "ImageReady", "status": "True", "reason": first.note.reason, "message": first.note.message}
+    world.status = {
+        "observedGeneration": 1,
+        "conditions": [{**told, "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+    }
+    world.registry.broken = False
+
+    later = await world.find()
+
+    assert later.image == first.image
+    assert later.note is not None
+    assert (later.note.reason, later.note.message) == (first.note.reason, first.note.message)
+    world.status["observedGeneration"] = 0
     assert (await world.find()).image.reference == world.resolved
 
 

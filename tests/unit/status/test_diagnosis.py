@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from keelway.status.diagnosis import Finding, Outlook, diagnose, newest
+from keelway.status.diagnosis import Finding, Outlook, diagnose, newest, running_digest
 
 
 def _pod(name: str = "hello-1", *, template: str = "new", created: str = "2026-01-02T12:00:00Z", **status: Any) -> Any:
@@ -146,3 +146,29 @@ def test_what_only_a_change_can_cure_goes_before_what_may_come_right() -> None:
     found = diagnose([crashing, misnamed])
     assert found is not None
     assert found.reason == "InvalidImageName"
+
+
+def _runs(image_id: str, **pod: Any) -> Any:
+    sidecar = {"name": "mesh", "imageID": "mesh@sha256:0"}
+    return _pod(containerStatuses=[sidecar, {"name": "app", "imageID": image_id}], **pod)
+
+
+def test_the_digest_that_runs_is_read_from_the_pods() -> None:
+    digest = f"docker.io/library/nginx@sha256:{'a' * 64}"
+    old = _runs(f"docker.io/library/nginx@sha256:{'b' * 64}", template="old", created="2026-01-02T11:00:00Z")
+    assert running_digest([_runs(digest), old], "app") == digest
+    assert running_digest([_runs(digest), _runs("")], "app") == digest, "one of them has not started yet"
+
+
+@pytest.mark.parametrize(
+    "image_ids",
+    [
+        [],
+        [""],
+        [f"sha256:{'c' * 64}"],
+        ["nginx@sha256:1", "nginx@sha256:2"],
+    ],
+    ids=["no-pods", "not-started", "known-to-the-node-by-no-digest", "nodes-disagree"],
+)
+def test_no_digest_is_claimed_that_the_pods_do_not_tell(image_ids: list[str]) -> None:
+    assert running_digest([_runs(one) for one in image_ids], "app") is None

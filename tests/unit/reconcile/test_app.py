@@ -1,0 +1,97 @@
+"""A pass over an App, against a small API server: what its status tells of what runs."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from keelway.api.resources import APPS, DEPLOYMENTS, PODS
+from keelway.cluster.cache import Cache
+from keelway.cluster.client import Cluster
+from keelway.cluster.events import Events
+from keelway.cluster.gate import always_open
+from keelway.reconcile.app import AppReconciler
+from keelway.reconcile.children import Settler
+from keelway.reconcile.credentials import Credentials
+from keelway.reconcile.image_of import ImageFinder
+from keelway.reconcile.outcome import Key
+from keelway.registry.client import Registry
+from keelway.settings import Settings
+from tests.unit.cluster.apiserver import ApiServer, connected
+from tests.unit.objects import NOW
+
+# Nothing listens on port 1: a registry that only the nodes reach, say.
+REFERENCE = "127.0.0.1:1/team/hello:1.0"
+KEY = Key("App", "team-a", "hello")
+
+
+class World:
+    """An App of a reference that the operator cannot resolve."""
+
+    def __init__(self, api: ApiServer, cluster: Cluster, reconcile: AppReconciler) -> None:
+        self.api = api
+        self.cluster = cluster
+        self.reconcile = reconcile
+
+    async def status(self) -> dict[str, Any]:
+        """The App's status after a pass."""
+        await self.reconcile(KEY)
+        found: dict[str, Any] = self.api.objects["apps", "team-a", "hello"]["status"]
+        return found
+
+    async def rolls_out(self) -> None:
+        deployment = self.api.objects["deployments", "team-a", "hello"]
+        deployment["status"] = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+        self.cluster.cache.put(DEPLOYMENTS, self.api.put(DEPLOYMENTS, deployment))
+
+    def runs(self, image_id: str) -> None:
+        """A pod of the App that the node started from that image."""
+        labels = self.api.objects["deployments", "team-a", "hello"]["spec"]["template"]["metadata"]["labels"]
+        status = {"phase": "Running", "containerStatuses": [{"name": "app", "ready": True, "imageID": image_id}]}
+        self.api.put(PODS, {"metadata": {"name": "hello-1", "namespace": "team-a", "labels": labels}, "status": status})
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    api = ApiServer()
+    settings = Settings(registry="registry.example.com")
+    async with connected(api) as connection, Registry(frozenset(["127.0.0.1:1"])) as registry:
+        cluster = Cluster(connection, Cache(), always_open())
+        finder = ImageFinder(cluster.cache, registry, Credentials(cluster, settings))
+        reconcile = AppReconciler(cluster, finder, Settler(cluster), Events(cluster), lambda: NOW)
+        app = {
+            "metadata": {"name": "hello", "namespace": "team-a", "generation": 1},
+            "spec": {"image": {"reference": REFERENCE}},
+        }
+        cluster.cache.put(APPS, api.put(APPS, app))
+        yield World(api, cluster, reconcile)
+
+
+async def test_the_digest_of_a_tag_that_only_the_node_could_resolve_is_taken_from_its_pod(world: World) -> None:
+    assert (await world.status())["image"] == REFERENCE, "nobody knows better yet"
+    digest = f"127.0.0.1:1/team/hello@sha256:{'a' * 64}"
+    world.runs(digest)
+    await world.rolls_out()
+
+    status = await world.status()
+
+    assert status["image"] == digest
+    ready = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+    assert ready["ImageReady"] == ("True", "DigestNotResolved")
+    assert ready["Ready"] == ("True", "RolledOut")
+    assert (
+        world.api.objects["deployments", "team-a", "hello"]["spec"]["template"]["spec"]["containers"][0]["image"]
+        == REFERENCE
+    ), "what runs is not rolled for it"
+
+
+async def test_a_pass_over_what_is_as_it_should_be_writes_nothing(world: World) -> None:
+    await world.status()
+    world.runs(f"127.0.0.1:1/team/hello@sha256:{'a' * 64}")
+    await world.rolls_out()
+    await world.status()
+    before = list(world.api.writes)
+
+    await world.status()
+
+    assert world.api.writes == before

@@ -1,0 +1,81 @@
+"""A source is asked which revision it is at when it is time, and not more often."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from keelway.api.image import Image
+from keelway.api.resources import CONFIG_MAPS
+from keelway.cluster.cache import Cache
+from keelway.cluster.client import Cluster
+from keelway.cluster.gate import always_open
+from keelway.errors import Waiting
+from keelway.reconcile.source import Sources
+from keelway.sources.guard import Guard, GuardedHttp
+from tests.unit.cluster.apiserver import ApiServer, connected
+from tests.unit.objects import NOW, raw_image
+
+INTERVAL = timedelta(seconds=60)
+
+
+class World:
+    """An Image `hello` of the ConfigMap `files`, the API server that has it, and the time."""
+
+    def __init__(self, api: ApiServer, cluster: Cluster, http: GuardedHttp) -> None:
+        self.api = api
+        self.now = NOW
+        self.sources = Sources(cluster, http, lambda: self.now)
+
+    def files(self, **data: str) -> None:
+        self.api.put(CONFIG_MAPS, {"metadata": {"name": "files", "namespace": "team-a"}, "data": data})
+
+    async def revision(self, uid: str = "first", afresh: bool = False, name: str = "files") -> str:
+        raw: dict[str, Any] = raw_image(source={"configMap": {"name": name}})
+        raw["metadata"]["uid"] = uid
+        return (await self.sources.resolve(Image.parse(raw), afresh=afresh)).revision
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    api = ApiServer()
+    async with connected(api) as connection, GuardedHttp(Guard(())) as http:
+        world = World(api, Cluster(connection, Cache(), always_open()), http)
+        world.files(Dockerfile="FROM scratch")
+        yield world
+
+
+async def test_it_is_asked_once_an_interval(world: World) -> None:
+    first = await world.revision()
+    world.files(Dockerfile="FROM busybox")
+
+    assert await world.revision() == first
+    world.now += INTERVAL
+    assert await world.revision() != first
+
+
+async def test_a_request_asks_at_once(world: World) -> None:
+    first = await world.revision()
+    world.files(Dockerfile="FROM busybox")
+    assert await world.revision(afresh=True) != first
+
+
+async def test_another_source_is_asked_at_once(world: World) -> None:
+    await world.revision()
+    with pytest.raises(Waiting) as waiting:
+        await world.revision(name="others")
+    assert waiting.value.reason == "ConfigMapNotFound"
+
+
+async def test_an_image_made_anew_under_the_same_name_is_asked_at_once(world: World) -> None:
+    first = await world.revision()
+    world.files(Dockerfile="FROM busybox")
+    assert await world.revision(uid="second") != first
+
+
+async def test_nothing_is_remembered_of_an_image_that_is_gone(world: World) -> None:
+    first = await world.revision()
+    world.files(Dockerfile="FROM busybox")
+    world.sources.forget("team-a", "hello")
+    assert await world.revision() != first
