@@ -1,4 +1,7 @@
-"""How kstatus (sigs.k8s.io/cli-utils/pkg/kstatus), so `flux`, Argo CD and Helm's `--wait`, reads an object of ours."""
+"""How kstatus (sigs.k8s.io/cli-utils/pkg/kstatus), so `flux`, Argo CD and Helm's `--wait`, reads an object of ours.
+
+The short form for tests that run without Go; `tests/integration/test_kstatus.py` holds it against the real one.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
