@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from tarfile import TarFile, TarInfo
 
+from devcluster.settings import Registry
 from tests.e2e.client import SCRIPTS
 from tests.e2e.patience import eventually
 from tests.e2e.tenant import Tenant
 from tests.kubectl import Kubectl
 
+REGISTRY = Registry().host
+"""The operator's own registry, as images name it."""
 NAMESPACE = "keelway-e2e"
 FORGE = f"http://forge.{NAMESPACE}.svc:8080"
 PASSWORD = "open-sesame"

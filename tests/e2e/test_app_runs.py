@@ -1,9 +1,13 @@
 """An App of an image reference: what runs for it, how it is secured, and what its status says."""
 
+from pathlib import Path
 from typing import Any
 
+from devcluster.nodes import hosts_toml, write_file
+from devcluster.settings import Registry
+from tests.e2e import node
 from tests.e2e.client import Client
-from tests.e2e.commons import SMALL, Web
+from tests.e2e.commons import REGISTRY, SMALL, Web
 from tests.e2e.patience import eventually
 from tests.e2e.tenant import Tenant
 
@@ -174,6 +178,24 @@ def test_an_image_that_cannot_be_found_is_named(tenant: Tenant, web: Web) -> Non
     assert note["reason"] == "DigestNotResolved"
     tenant.apply(_app(web.reference))
     tenant.wait("app/web")
+
+
+def test_an_image_that_only_the_nodes_can_reach_runs_and_its_digest_is_shown(
+    tenant: Tenant, web: Web, tmp_path: Path
+) -> None:
+    # The node knows the dev registry by this name too, with its credentials; nothing else in the cluster does.
+    host = "nodes-only.example:5000"
+    hosts = f"/etc/containerd/certs.d/{host}/hosts.toml"
+    write_file(node.CONTAINER, hosts, hosts_toml(Registry()), tmp_path / "log")
+    theirs = {part: name.replace(REGISTRY, host) for part, name in vars(web).items()}
+
+    tenant.apply(_app(theirs["tagged"]))
+
+    tenant.wait("app/web")
+    note = tenant.condition("app/web", "ImageReady")
+    assert (note["status"], note["reason"]) == ("True", "DigestNotResolved")
+    assert "The registry nodes-only.example:5000 was not found" in note["message"]
+    assert tenant.get("app/web")["status"]["image"] == theirs["reference"], "as the pod tells it"
 
 
 def _app(reference: str, labels: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:

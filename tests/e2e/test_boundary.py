@@ -12,10 +12,10 @@ import pytest
 
 from tests.e2e.client import SCRIPTS, Client
 from tests.e2e.commons import NAMESPACE as NEIGHBOUR
+from tests.e2e.commons import REGISTRY
 from tests.e2e.tenant import Tenant
 from tests.kubectl import JsonObject, Kubectl
 
-REGISTRY = "registry.keelway-registry:5000"
 PROBE = (SCRIPTS / "probe.py").read_text()
 BUILDKIT = "keelway-buildkit"
 

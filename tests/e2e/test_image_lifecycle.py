@@ -3,11 +3,11 @@
 from typing import Any
 
 from tests.e2e import node
+from tests.e2e.commons import REGISTRY
 from tests.e2e.disturbance import Peace
 from tests.e2e.patience import eventually
 from tests.e2e.tenant import Tenant
 
-REGISTRY = "registry.keelway-registry:5000"
 REGISTRY_STORAGE = "/var/local/keelway/registry/docker/registry/v2/repositories"
 # What it is made of does not matter here, so it needs no base image and no RUN.
 EMPTY = "FROM scratch\nCOPY Dockerfile /\n"

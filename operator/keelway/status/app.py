@@ -114,7 +114,7 @@ def _available(app: App, observed: AppObserved) -> Fact:
     if wanted == 0:
         return Fact(AVAILABLE, TRUE, "ScaledToZero", "No pods are asked for.")
     available = observed.deployment.get("status", {}).get("availableReplicas", 0)
-    message = f"{available} pods serve, {wanted} are asked for."
+    message = f"{available} of {wanted} pods serve."
     if available == 0:
         return Fact(AVAILABLE, FALSE, "NoPodReady", message)
     return Fact(AVAILABLE, TRUE, "PodsReady", message)
