@@ -105,6 +105,29 @@ def test_a_private_repository_takes_username_and_password(tenant: Tenant, forge:
     assert tenant.get("image/private")["status"]["latest"]["revision"] == commit
 
 
+def test_a_test_that_fits_on_no_node_says_so_while_it_waits(tenant: Tenant) -> None:
+    def image(cpu: str) -> dict[str, Any]:
+        test = {"name": "runs", "command": ["true"], "resources": {"requests": {"cpu": cpu}}}
+        files = [{"name": "Dockerfile", "content": "FROM python:3.11-slim\nUSER 1000\n"}]
+        return {
+            "apiVersion": "keelway.dev/v1alpha1",
+            "kind": "Image",
+            "metadata": {"name": "large"},
+            "spec": {"source": {"inline": {"files": files}}, "tests": [test]},
+        }
+
+    def told() -> bool:
+        message = str(tenant.condition("image/large", "Ready")["message"])
+        return "fits on no node" in message and "Insufficient cpu" in message
+
+    tenant.apply(image("1000"))
+    tenant.wait_for_reason("image/large", "Testing")
+    eventually("the Image says what its test waits for", told, 30)
+
+    tenant.apply(image("10m"))
+    tenant.wait("image/large")
+
+
 def test_a_service_of_that_name_that_is_somebody_elses_is_never_touched(tenant: Tenant, web: Web) -> None:
     foreign = {
         "apiVersion": "v1",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from keelway.api.app import App
+from keelway.api.app import App, AppStatus
 from keelway.api.resources import APPS, PODS
 from keelway.children import APP_CHILDREN, names
 from keelway.children.context import AppContext
@@ -19,11 +19,13 @@ from keelway.reconcile.children import Settler
 from keelway.reconcile.image_of import ImageFinder
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.status.app import AppObserved, app_status, rolled_out, suspended_status
-from keelway.status.conditions import invalid_status
+from keelway.status.conditions import READY, find, invalid_status
 from keelway.status.diagnosis import diagnose, running_digest
 
-# While a rollout runs, pods are looked at this often: their troubles make no event that is watched.
-_LOOK_AGAIN: Final = 5.0
+# While a rollout runs, pods are looked at every few seconds, for their troubles make no event that is watched; the
+# longer it has not got anywhere, the less often: a thousand broken Apps must not keep the API server busy.
+_LOOK_AGAIN_SECONDS: Final = (5.0, 60.0)
+_OF_ITS_AGE: Final = 0.1
 # Steps on the way, of which the conditions tell enough.
 _QUIET: Final = frozenset({"Deploying", "RollingOut", "Suspended", "NoVersionYet"})
 
@@ -58,10 +60,11 @@ class AppReconciler:
             await self._write_status(raw, suspended_status(app, self._clock()).to_dict())
             return Outcome()
         observed = await self._observe(app, raw)
-        await self._write_status(raw, app_status(app, observed, self._clock()).to_dict())
+        status = app_status(app, observed, self._clock())
+        await self._write_status(raw, status.to_dict())
         if observed.problem is not None:
             raise observed.problem
-        return Outcome(None if _is_done(app, observed) else _LOOK_AGAIN)
+        return Outcome(None if _is_done(app, observed) else look_again(status, self._clock()))
 
     async def _observe(self, app: App, raw: dict[str, Any]) -> AppObserved:
         """Do all that can be done, and tell what was seen; a fault ends the doing, not the telling."""
@@ -116,6 +119,14 @@ class AppReconciler:
             return
         tell = self._events.normal if now["status"] == "True" else self._events.warning
         await tell(raw, now["reason"], now["message"])
+
+
+def look_again(status: AppStatus, now: datetime) -> float:
+    """In how many seconds an App that is not ready wants another look: a tenth of how long it has not been."""
+    ready = find(status.conditions, READY)
+    age = (now - ready.last_transition_time).total_seconds() if ready is not None else 0.0
+    soonest, latest = _LOOK_AGAIN_SECONDS
+    return min(latest, max(soonest, age * _OF_ITS_AGE))
 
 
 def _is_done(app: App, observed: AppObserved) -> bool:

@@ -33,8 +33,11 @@ from keelway.registry.reference import Reference
 from keelway.settings import Settings
 from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, ended, succeeded
 from keelway.status.conditions import READY, find, invalid_status
+from keelway.status.diagnosis import Finding, diagnose_pending
 from keelway.status.image import ImageObserved, Stage, image_status, suspended_status
 
+# While tests run: a pod that is given no node makes no event, also when `status/job.py` gives it up.
+_LOOK_AGAIN: Final = 60.0
 _NUMBERED_TAG: Final = re.compile(r"(?:v|build-)([1-9][0-9]{0,8})")
 
 
@@ -140,11 +143,21 @@ class ImageReconciler:
                 build = await self._create(image, observed, decision, observed.inputs)
                 stage = await self._builds.advance(image, build)
         observed = replace(observed, builds=self._records(image), stage=stage)
+        observed = replace(observed, finding=self._finding(image, observed))
         if isinstance(decision, Attend) and stage is None:
             self._places.wake_next()
             if observed.inputs is not None:
                 return await self._again(image, observed)
         return observed
+
+    def _finding(self, image: Image, observed: ImageObserved) -> Finding | None:
+        """What keeps the pods of the running build, its Job's or its tests', from starting."""
+        build = observed.newest
+        if build is None or observed.stage is None:
+            return None
+        pods = self._cluster.cache.owned_by(PODS, image.metadata.uid)
+        uid = build.metadata.uid
+        return diagnose_pending(pod for pod in pods if pod["metadata"]["labels"].get(names.BUILD_UID_LABEL) == uid)
 
     async def _again(self, image: Image, observed: ImageObserved) -> ImageObserved:
         """The build just ended: what is next may be another one."""
@@ -224,9 +237,10 @@ class ImageReconciler:
 
     def _come_back(self, observed: ImageObserved, decision: Decision | None) -> float | None:
         times = [time for time in (observed.next_check, getattr(decision, "until", None)) if time is not None]
-        if not times:
-            return None
-        return max(0.0, (min(times) - self._clock()).total_seconds())
+        delays = [max(0.0, (time - self._clock()).total_seconds()) for time in times]
+        if observed.stage is Stage.TESTING:
+            delays.append(_LOOK_AGAIN)
+        return min(delays, default=None)
 
 
 _SUPERSEDED = Failure(SUPERSEDED, "Something newer was asked for meanwhile. A build of that follows.")

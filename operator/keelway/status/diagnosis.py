@@ -1,7 +1,7 @@
 """PURE: what pods tell: why a rollout does not get on, so that a person need not look; and the digest that runs.
 
-Used by `app.py`. The pods are those that the App's selector finds; only the newest template's are looked at. A finding
-says the cause first, then what to do.
+Of an App the pods are those that its selector finds, and only the newest template's are looked at; of an Image those of
+its running build. A finding says the cause first, then what to do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,6 +59,12 @@ def diagnose(pods: Iterable[Mapping[str, Any]]) -> Finding | None:
     """The most telling finding over the newest template's pods; None where nothing is wrong that shows."""
     findings = [finding for pod in newest(list(pods)) if (finding := of_pod(pod)) is not None]
     return min(findings, key=lambda finding: finding.outlook is not Outlook.OWN_CHANGE, default=None)
+
+
+def diagnose_pending(pods: Iterable[Mapping[str, Any]]) -> Finding | None:
+    """What keeps the first of the pods that have not started from starting; None where nothing shows."""
+    pending = (pod for pod in pods if pod.get("status", {}).get("phase") == "Pending")
+    return next((finding for pod in pending if (finding := of_pod(pod)) is not None), None)
 
 
 def running_digest(pods: Sequence[Mapping[str, Any]], container: str) -> str | None:

@@ -12,6 +12,7 @@ from keelway.api.image import Image, ImageStatus, LatestImage
 from keelway.errors import KeelwayError, Terminal
 from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded
 from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, Progress, find, merge, summary
+from keelway.status.diagnosis import Finding
 
 SOURCE_READY = "SourceReady"
 
@@ -30,7 +31,8 @@ class ImageObserved:
 
     `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `inputs` are what
     should be built, None where the source could not be resolved (`source_problem`); `problem` is anything that ended
-    the pass early, that included; `stage` is set while the newest build has not ended.
+    the pass early, that included; `stage` is set while the newest build has not ended, and `finding` is what keeps its
+    pods from starting.
     """
 
     builds: tuple[Build, ...]
@@ -38,6 +40,7 @@ class ImageObserved:
     source_problem: KeelwayError | None = None
     problem: KeelwayError | None = None
     stage: Stage | None = None
+    finding: Finding | None = None
     next_check: datetime | None = None
     started: bool = True
 
@@ -128,7 +131,7 @@ def _summary(observed: ImageObserved) -> list[Fact]:
     if build is None:
         return summary(UNKNOWN, Progress.RECONCILING, "Queued", "The first build is about to start.")
     if observed.stage is not None:
-        return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, _stage(build, observed.stage))
+        return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, _stage(build, observed))
     if succeeded(build):
         return summary(TRUE, Progress.SETTLED, "VersionReady", f"{build.status.version} is {build.status.reference}.")
     if failed(build):
@@ -138,7 +141,12 @@ def _summary(observed: ImageObserved) -> list[Fact]:
     return summary(UNKNOWN, Progress.RECONCILING, "Queued", f"{build.metadata.name} is about to start.")
 
 
-def _stage(build: Build, stage: Stage) -> str:
+def _stage(build: Build, observed: ImageObserved) -> str:
+    text = _stage_text(build, observed.stage)
+    return f"{text} {observed.finding.message}" if observed.finding is not None else text
+
+
+def _stage_text(build: Build, stage: Stage | None) -> str:
     name = build.metadata.name
     match stage:
         case Stage.QUEUED:
@@ -147,6 +155,7 @@ def _stage(build: Build, stage: Stage) -> str:
             return f"{name} builds {build.spec.revision}."
         case Stage.TESTING:
             return f"{name} is built; its tests run."
+    return ""
 
 
 def _latest(image: Image, observed: ImageObserved) -> LatestImage | None:

@@ -25,9 +25,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Running:
-    """A test that has not ended. `waiting_for` says why it has not started either."""
-
-    waiting_for: str = ""
+    """A test that has not ended."""
 
 
 TestResult = Passed | Running | Failure
@@ -77,11 +75,11 @@ def test_result(test: TestSpec, pod: Mapping[str, Any], now: datetime) -> TestRe
         case "Failed":
             return _test_failure(test, pod)
     created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-    found = of_pod(pod)
     if "startTime" not in status and now - created > _TO_BE_SCHEDULED:
+        found = of_pod(pod)
         why = found.message if found else "It was not given a node."
         return Failure("TestNotStarted", f"Test {test.name} could not start. {why}", retry=True)
-    return Running(found.message if found else "")
+    return Running()
 
 
 def first_failure(results: Sequence[TestResult]) -> Failure | None:

@@ -35,7 +35,7 @@ from keelway.status import app as app_status
 from keelway.status import image as image_status
 from keelway.status.app import AppObserved
 from keelway.status.build import Asked, Failure, Inputs, built_status, failed_status, version_status
-from keelway.status.diagnosis import diagnose
+from keelway.status.diagnosis import diagnose, diagnose_pending
 from keelway.status.image import ImageObserved, Stage
 from keelway.status.job import first_failure, job_result, job_started, report_failure, test_result
 from tests.unit.golden.kstatus import kstatus
@@ -146,7 +146,7 @@ def _next(image: Image, observed: ImageObserved, given: Given) -> tuple[ImageObs
         return replace(observed, problem=lost, source_problem=lost), None
     inputs = Inputs(Asked.by_image(image, target), given["revision"])
     stage = Stage(given["stage"]) if "stage" in given else None
-    observed = replace(observed, inputs=inputs, stage=stage)
+    observed = replace(observed, inputs=inputs, stage=stage, finding=diagnose_pending(given.get("pods", [])))
     return observed, decide(image, observed, inputs, NOW)
 
 

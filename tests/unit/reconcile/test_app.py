@@ -1,6 +1,7 @@
 """A pass over an App, against a small API server: what its status tells of what runs."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -28,10 +29,11 @@ KEY = Key("App", "team-a", "hello")
 class World:
     """An App of a reference that the operator cannot resolve."""
 
-    def __init__(self, api: ApiServer, cluster: Cluster, reconcile: AppReconciler) -> None:
+    def __init__(self, api: ApiServer, cluster: Cluster, finder: ImageFinder) -> None:
         self.api = api
         self.cluster = cluster
-        self.reconcile = reconcile
+        self.now = NOW
+        self.reconcile = AppReconciler(cluster, finder, Settler(cluster), Events(cluster), lambda: self.now)
 
     async def status(self) -> dict[str, Any]:
         """The App's status after a pass."""
@@ -58,13 +60,12 @@ async def world() -> AsyncIterator[World]:
     async with connected(api) as connection, Registry(frozenset(["127.0.0.1:1"])) as registry:
         cluster = Cluster(connection, Cache(), always_open())
         finder = ImageFinder(cluster.cache, registry, Credentials(cluster, settings))
-        reconcile = AppReconciler(cluster, finder, Settler(cluster), Events(cluster), lambda: NOW)
         app = {
             "metadata": {"name": "hello", "namespace": "team-a", "generation": 1},
             "spec": {"image": {"reference": REFERENCE}},
         }
         cluster.cache.put(APPS, api.put(APPS, app))
-        yield World(api, cluster, reconcile)
+        yield World(api, cluster, finder)
 
 
 async def test_the_digest_of_a_tag_that_only_the_node_could_resolve_is_taken_from_its_pod(world: World) -> None:
@@ -83,6 +84,15 @@ async def test_the_digest_of_a_tag_that_only_the_node_could_resolve_is_taken_fro
         world.api.objects["deployments", "team-a", "hello"]["spec"]["template"]["spec"]["containers"][0]["image"]
         == REFERENCE
     ), "what runs is not rolled for it"
+
+
+async def test_an_app_that_never_gets_ready_is_looked_at_ever_less_often(world: World) -> None:
+    soon = (await world.reconcile(KEY)).requeue_after
+    world.now += timedelta(minutes=5)
+    later = (await world.reconcile(KEY)).requeue_after
+    world.now += timedelta(days=1)
+    at_last = (await world.reconcile(KEY)).requeue_after
+    assert (soon, later, at_last) == (5, 30, 60)
 
 
 async def test_a_pass_over_what_is_as_it_should_be_writes_nothing(world: World) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from keelway.status.diagnosis import Finding, Outlook, diagnose, newest, running_digest
+from keelway.status.diagnosis import Finding, Outlook, diagnose, diagnose_pending, newest, running_digest
 
 
 def _pod(name: str = "hello-1", *, template: str = "new", created: str = "2026-01-02T12:00:00Z", **status: Any) -> Any:
@@ -146,6 +146,15 @@ def test_what_only_a_change_can_cure_goes_before_what_may_come_right() -> None:
     found = diagnose([crashing, misnamed])
     assert found is not None
     assert found.reason == "InvalidImageName"
+
+
+def test_a_pod_of_a_build_that_waits_says_for_what() -> None:
+    ended = _pod(phase="Succeeded", containerStatuses=[_died(exitCode=0, reason="Completed")])
+    waits = _pod("hello-2", phase="Pending", containerStatuses=[_waiting("ErrImagePull", "no route")])
+    found = diagnose_pending([ended, _pod("hello-3", phase="Running"), waits])
+    assert found is not None
+    assert (found.reason, found.message.partition(".")[0]) == ("ImagePullFailed", "Pod hello-2: no route")
+    assert diagnose_pending([ended]) is None
 
 
 def _runs(image_id: str, **pod: Any) -> Any:

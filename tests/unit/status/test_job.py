@@ -120,14 +120,6 @@ def test_a_test_that_runs_or_was_just_made_is_running() -> None:
     assert read_test(TEST, _test_pod(timedelta(0)), NOW) == Running()
 
 
-def test_a_test_that_waits_says_for_what() -> None:
-    waiting = [{"name": "test", "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]
-    pod = _test_pod(phase="Pending", startTime="2026-01-02T11:59:00Z", containerStatuses=waiting)
-    result = read_test(TEST, pod, NOW)
-    assert isinstance(result, Running)
-    assert "not found" in result.waiting_for
-
-
 def test_a_failing_test_names_its_exit_code_and_the_end_of_its_log() -> None:
     container = _test_container(exitCode=3, reason="Error", message="assert 1 == 2\n")
     failure = _failure(_test_pod(phase="Failed", containerStatuses=container))
