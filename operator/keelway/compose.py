@@ -21,50 +21,71 @@ from keelway.reconcile.image_of import ImageFinder
 from keelway.reconcile.orphans import orphaned_jobs
 from keelway.reconcile.outcome import Key
 from keelway.reconcile.places import Places
+from keelway.reconcile.records import Records
 from keelway.reconcile.request import Requests
 from keelway.reconcile.source import Sources
 from keelway.registry.client import Registry
 from keelway.settings import Settings
 from keelway.sources.guard import Guard, GuardedHttp
+from keelway.sources.transport import GuardedTransport
 
-
-def assembly(settings: Settings) -> Assemble:
-    """What makes the parts of a term."""
-
-    @asynccontextmanager
-    async def assemble(cluster: Cluster, wake: Callable[[Key], None]) -> AsyncIterator[Parts]:
-        async with (
-            Registry(frozenset(settings.insecure_registries), settings.registry_endpoints) as registry,
-            GuardedHttp(Guard(settings.allowed_networks)) as http,
-        ):
-            yield _parts(settings, cluster, wake, registry, http)
-
-    return assemble
-
-
-def _parts(
-    settings: Settings, cluster: Cluster, wake: Callable[[Key], None], registry: Registry, http: GuardedHttp
-) -> Parts:
-    events = Events(cluster, settings.pod_name)
-    credentials = Credentials(cluster, settings)
-    sources = Sources(cluster, http, _now)
-    places = Places(cluster.cache, settings, wake)
-    requests = Requests(cluster, sources, credentials, settings, _now)
-    builds = Builds(cluster, registry, requests, credentials, places, events, settings, _now)
-    finder = ImageFinder(cluster.cache, registry, credentials)
-
-    async def build_service() -> timedelta:
-        return await buildkit.settle(cluster, settings, _now())
-
-    return Parts(
-        reconcilers={
-            "Image": ImageReconciler(cluster, registry, sources, builds, credentials, places, events, settings, _now),
-            "App": AppReconciler(cluster, finder, Settler(cluster), events, _now),
-        },
-        orphans=lambda: orphaned_jobs(cluster.cache, settings),
-        chores=(build_service,),
-    )
+Clock = Callable[[], datetime]
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def assembly(settings: Settings, clock: Clock = _now) -> Assemble:
+    """What makes the parts of a term; `clock` tells the time in UTC."""
+
+    @asynccontextmanager
+    async def assemble(cluster: Cluster, wake: Callable[[Key], None]) -> AsyncIterator[Parts]:
+        async with (
+            registry_client(settings) as registry,
+            GuardedHttp(Guard(settings.allowed_networks)) as http,
+        ):
+            yield _parts(settings, clock, cluster, wake, registry, http)
+
+    return assemble
+
+
+def registry_client(settings: Settings) -> Registry:
+    """The client of registries: what a tenant may name is guarded, the operator's own is reached wherever it is."""
+    return Registry(
+        frozenset(settings.insecure_registries),
+        settings.registry_endpoints,
+        own=settings.registry_host,
+        # Which registries are spoken to by plain http is the administrator's choice.
+        guard=GuardedTransport(settings.allowed_networks, plain_http=True),
+    )
+
+
+def _parts(
+    settings: Settings,
+    clock: Clock,
+    cluster: Cluster,
+    wake: Callable[[Key], None],
+    registry: Registry,
+    http: GuardedHttp,
+) -> Parts:
+    events = Events(cluster, settings.pod_name)
+    credentials = Credentials(cluster, settings)
+    sources = Sources(cluster, http, clock)
+    places = Places(cluster.cache, settings, wake)
+    requests = Requests(cluster, sources, credentials, settings, clock)
+    builds = Builds(cluster, registry, requests, credentials, places, events, settings, clock)
+    records = Records(cluster, registry, credentials)
+    finder = ImageFinder(cluster.cache, registry, credentials)
+
+    async def build_service() -> timedelta:
+        return await buildkit.settle(cluster, settings, clock())
+
+    return Parts(
+        reconcilers={
+            "Image": ImageReconciler(cluster, records, sources, builds, places, events, settings, clock),
+            "App": AppReconciler(cluster, finder, Settler(cluster), events, clock),
+        },
+        orphans=lambda: orphaned_jobs(cluster.cache, settings),
+        chores=(build_service,),
+    )

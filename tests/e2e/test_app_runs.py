@@ -5,6 +5,7 @@ from typing import Any
 
 from devcluster.nodes import hosts_toml, write_file
 from devcluster.settings import Registry
+from tests.conftest import ROOT
 from tests.e2e import node
 from tests.e2e.client import Client
 from tests.e2e.commons import REGISTRY, SMALL, Web
@@ -13,13 +14,23 @@ from tests.e2e.tenant import Tenant
 
 
 def test_an_app_runs_its_image_by_digest_behind_a_service(tenant: Tenant, client: Client, web: Web) -> None:
+    # The image is of another namespace, whose own the operator's credentials are for: so the App brings its own.
+    login = (ROOT / "manifests" / "dev" / "registry-credential.json").read_text()
     tenant.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "pull"},
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": login},
+        },
         {
             "apiVersion": "keelway.dev/v1alpha1",
             "kind": "App",
             "metadata": {"name": "web", "labels": {"argocd.argoproj.io/instance": "mine"}},
             "spec": {
                 "image": {"reference": web.tagged},
+                "pullSecrets": [{"name": "pull"}],
                 "args": ["python", "/web.py", "--quiet"],
                 "env": [{"name": "ANSWER", "value": "from the environment"}],
                 "envFrom": [{"configMapRef": {"name": "web-settings"}}],
@@ -27,7 +38,7 @@ def test_an_app_runs_its_image_by_digest_behind_a_service(tenant: Tenant, client
                 "replicas": 2,
                 "podTemplate": {"labels": {"team": "blue"}, "annotations": {"example.com/note": "hi"}},
             },
-        }
+        },
     )
     told = tenant.wait_for_reason("app/web", "ContainerConfigError")
     assert "web-settings" in told["message"], "the cause"

@@ -45,13 +45,14 @@ def inputs(of: Image, revision: str = "r1") -> Inputs:
     return Inputs(Asked.by_image(of, REPOSITORY), revision)
 
 
-def build(number: int, of: Inputs, *, requested: str | None = None) -> Build:
+def build(number: int, of: Inputs, *, requested: str | None = None, attempt: int = 1) -> Build:
     """A record that has just been made, as the API server gives it back."""
     spec = {
         "image": "hello",
         "number": number,
         "reason": "Requested" if requested else "SpecChanged",
         "requested": requested,
+        "attempt": attempt,
         "revision": of.revision,
         "source": of.asked.source.to_dict(),
         "build": of.asked.build.to_dict(),
@@ -92,9 +93,10 @@ def bad(
     *,
     retry: bool = False,
     requested: str | None = None,
+    attempt: int = 1,
     ended: datetime = NOW,
 ) -> Build:
     """A record that ended without a version."""
-    made = build(number, of, requested=requested)
+    made = build(number, of, requested=requested, attempt=attempt)
     told = Failure(reason, f"{reason} happened. Correct it.", retry)
     return made.model_copy(update={"status": failed_status(made, told, ended)})

@@ -34,6 +34,8 @@ class BuildSpec(Model):
     reason: BuildReason
     """Why it ran. SpecChanged: the Image's spec is new. SourceChanged: the source or a base image is.
     Retried: once more after a failure. Requested: by the annotation keelway.dev/build-requested."""
+    attempt: Annotated[int, Field(ge=1, le=999999999)] = 1
+    """How many times in a row these same inputs were tried, this one included. Default: 1."""
     revision: Annotated[str, Field(min_length=1, max_length=255)]
     """The source's revision: the git commit, or sha256:... of the content."""
     requested: AnnotationValue | None = None

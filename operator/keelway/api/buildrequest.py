@@ -14,7 +14,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from keelway.api.meta import Model
-from keelway.errors import Terminal
+from keelway.errors import Waiting
 
 REQUEST_DIR = "/keelway/request"
 WORKSPACE_DIR = "/keelway/workspace"
@@ -31,7 +31,8 @@ SOURCE_USERNAME_FILE = "source-username"
 SOURCE_PASSWORD_FILE = "source-password"
 SECRET_FILE_PREFIX = "secret-"  # secret-<id>, for each of BuildRequest.secret_ids
 
-# A Secret may hold 1 MiB of data; certificates and credentials need the rest.
+# A Secret may hold 1 MiB of data (core/v1 MaxSecretSize); certificates and credentials need the rest.
+MAX_SECRET_BYTES = 1024 * 1024
 MAX_REQUEST_BYTES = 960 * 1024
 # The kubelet keeps this much of a container's termination message.
 MAX_REPORT_BYTES = 4096
@@ -156,10 +157,11 @@ class BuildRequest(Model):
     caps: Caps = Caps()
 
     def encode(self) -> bytes:
-        """request.json; raises Terminal SourceTooLarge where no Secret could hold it."""
+        """request.json; raises Waiting SourceTooLarge where no Secret could hold it."""
         data = self.model_dump_json(by_alias=True, exclude_none=True).encode()
         if len(data) > MAX_REQUEST_BYTES:
-            raise Terminal(
+            # Only a ConfigMap can be that large, for inline files have their bound; and it may get smaller.
+            raise Waiting(
                 "SourceTooLarge",
                 f"The source's files take {len(data)} bytes, over {MAX_REQUEST_BYTES}. "
                 "Use a git or http source for a context of that size.",
@@ -186,9 +188,9 @@ class Material(Model):
 class BuildReport(Model):
     """The end of a container, at most MAX_REPORT_BYTES as JSON.
 
-    `retryable`: the fault lies outside and may pass, so the operator tries again, not before
-    `retry_after_seconds`. `user` is the image config's User string, `run_as_user` its numeric uid, absent
-    where that cannot be known. The init container answers too: ok with step Fetch, or its failure.
+    `retryable`: the fault lies outside and may pass, so the operator tries again after a pause. `user` is the
+    image config's User string, `run_as_user` its numeric uid, absent where that cannot be known. The init
+    container answers too: ok with step Fetch, or its failure.
     """
 
     ok: bool
@@ -196,7 +198,6 @@ class BuildReport(Model):
     reason: str
     message: str = ""
     retryable: bool = False
-    retry_after_seconds: float | None = None
     digest: str | None = None
     materials: tuple[Material, ...] = ()
     user: str | None = None
@@ -217,7 +218,9 @@ class BuildReport(Model):
             return self.model_copy(update={"message": _cut_in_the_middle(self.message, excess)})
         if self.materials:
             return self.model_copy(update={"materials": self.materials[:-1]})
-        return self.model_copy(update={"message": self.message[: len(self.message) // 2]})
+        # A USER of kilobytes is no user's name: what is left of it is as unknown as the whole.
+        halves = {name: text[: len(text) // 2] for name in ("message", "user") if (text := getattr(self, name))}
+        return self.model_copy(update=halves)
 
 
 def decode_report(text: str) -> BuildReport | None:

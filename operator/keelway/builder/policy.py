@@ -3,7 +3,7 @@
 `FROM`, `COPY --from`, `ADD` and `# syntax=` all pass it. The rules of github.com/moby/buildkit/sourcepolicy:
 the last one that matches decides, and a source that none matches is allowed. BuildKit's credentials answer
 for a whole host, so this is what keeps one namespace out of another's repositories; that a name leads
-inwards by DNS or a redirect is the firewall's part (docs/architecture.md, "The build boundary").
+inwards by DNS or a redirect is the firewall's part (manifests/base/buildkit/boundary.sh).
 """
 
 import re

@@ -29,7 +29,6 @@ def of_error(error: KeelwayError, step: Step) -> BuildReport:
         reason=error.reason,
         message=error.message,
         retryable=isinstance(error, Waiting | Transient),
-        retry_after_seconds=error.retry_after if isinstance(error, Waiting | Transient) else None,
     )
 
 

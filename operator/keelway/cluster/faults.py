@@ -1,5 +1,6 @@
 """The one edge where the API server's answers become Keelway's errors (`errors.py`)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ EXPIRED: Final = "Expired"
 """Reason of the Transient that a 410 becomes: the list or watch must begin anew."""
 # A list or a message of the API server may quote a whole object.
 _MESSAGE_SHOWN: Final = 1024
+# As RBAC words it (k8s.io/apiserver, endpoints/handlers/responsewriters/errors.go).
+_NO_PERMISSION: Final = re.compile(r'User "[^"]*" cannot ')
 
 
 def refusal(what: str, status: int, body: Mapping[str, Any], retry_after: str | None) -> KeelwayError:
@@ -16,7 +19,7 @@ def refusal(what: str, status: int, body: Mapping[str, Any], retry_after: str | 
     cause = f"{what}: {str(body.get('message') or f'HTTP {status}')[:_MESSAGE_SHOWN]}"
     match status, body.get("reason"):
         case 401 | 403, _:
-            return Forbidden("Forbidden", f"{cause}. Give the operator's service account this permission.")
+            return Forbidden("Forbidden", f"{cause}. {_permission_remedy(status, cause)}")
         case 404, _:
             return NotFound("NotFound", f"{cause}. Create it; work goes on by itself then.")
         case 409, "AlreadyExists":
@@ -30,6 +33,13 @@ def refusal(what: str, status: int, body: Mapping[str, Any], retry_after: str | 
         case _ if status >= 500:
             return Transient("ApiServerBusy", f"{cause}. It is retried by itself.", _seconds(retry_after))
     return Invalid("Invalid", f"{cause}. Correct what the message names.")
+
+
+def _permission_remedy(status: int, cause: str) -> str:
+    """403 is RBAC's answer, and also that of a quota, of Pod Security and of a namespace that is going away."""
+    if status == 401 or _NO_PERMISSION.search(cause):
+        return "Give the operator's service account this permission."
+    return "Cure what the message names; it is tried again by itself."
 
 
 def unreachable(what: str, error: BaseException) -> Transient:

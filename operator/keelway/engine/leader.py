@@ -18,7 +18,7 @@ import structlog
 from keelway.api.resources import LEASES
 from keelway.cluster.connection import Connection, Request
 from keelway.cluster.gate import WriteGate
-from keelway.errors import KeelwayError, NotFound
+from keelway.errors import Conflict, KeelwayError, NotFound
 
 NAME: Final = "keelway"
 _log = structlog.get_logger(__name__)
@@ -100,11 +100,25 @@ class Elector:
         lease, self._lease = self._lease, None
         if lease is None:
             return
-        spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
         try:
-            await self._send("PUT", {**lease, "spec": spec})
+            await self._give_back(lease)
+        except Conflict:
+            # A renewal that was cut off on its way has been written all the same.
+            await self._give_back_afresh()
         except KeelwayError as error:
             _log.info("lease not released", error=str(error))
+
+    async def _give_back_afresh(self) -> None:
+        try:
+            lease = await self._read()
+            if lease is not None and lease["spec"].get("holderIdentity") == self._identity:
+                await self._give_back(lease)
+        except KeelwayError as error:
+            _log.info("lease not released", error=str(error))
+
+    async def _give_back(self, lease: dict[str, Any]) -> None:
+        spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
+        await self._send("PUT", {**lease, "spec": spec})
 
     async def _attempt(self) -> bool:
         """One try to take or renew the lease; True when it is ours for another term."""

@@ -103,7 +103,9 @@ class Runner:
             self._note(key, error, self._wait(key, error))
             return "waiting"
         except NotLeader:
-            return "not_leader"  # the next leader begins with every object anew
+            # The lease may have been renewed late, and the term go on; else the queue ends with it.
+            self._queue.retry(key, TRANSIENT)
+            return "not_leader"
         except Transient as error:
             self._note(key, error, self._queue.retry(key, TRANSIENT, at_least=error.retry_after or 0.0))
             return "transient"
@@ -118,7 +120,8 @@ class Runner:
         return "ok"
 
     def _wait(self, key: Key, error: Waiting) -> float:
-        if error.retry_after is None:
+        # A server that says "now" each time must not keep a worker busy.
+        if not error.retry_after:
             return self._queue.retry(key, WAITING)
         self._queue.add_after(key, error.retry_after)
         return error.retry_after

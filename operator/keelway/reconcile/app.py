@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from keelway.api.app import App, AppStatus
+from keelway.api.app import App
 from keelway.api.resources import APPS, PODS
 from keelway.children import APP_CHILDREN, names
 from keelway.children.context import AppContext
@@ -19,7 +19,7 @@ from keelway.reconcile.children import Settler
 from keelway.reconcile.image_of import ImageFinder
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.status.app import AppObserved, app_status, rolled_out, suspended_status
-from keelway.status.conditions import READY, find, invalid_status
+from keelway.status.conditions import invalid_status
 from keelway.status.diagnosis import diagnose, running_digest
 
 # While a rollout runs, pods are looked at every few seconds, for their troubles make no event that is watched; the
@@ -60,11 +60,10 @@ class AppReconciler:
             await self._write_status(raw, suspended_status(app, self._clock()).to_dict())
             return Outcome()
         observed = await self._observe(app, raw)
-        status = app_status(app, observed, self._clock())
-        await self._write_status(raw, status.to_dict())
+        await self._write_status(raw, app_status(app, observed, self._clock()).to_dict())
         if observed.problem is not None:
             raise observed.problem
-        return Outcome(None if _is_done(app, observed) else look_again(status, self._clock()))
+        return Outcome(None if _is_done(app, observed) else look_again(observed.deployment, self._clock()))
 
     async def _observe(self, app: App, raw: dict[str, Any]) -> AppObserved:
         """Do all that can be done, and tell what was seen; a fault ends the doing, not the telling."""
@@ -121,11 +120,14 @@ class AppReconciler:
         await tell(raw, now["reason"], now["message"])
 
 
-def look_again(status: AppStatus, now: datetime) -> float:
-    """In how many seconds an App that is not ready wants another look: a tenth of how long it has not been."""
-    ready = find(status.conditions, READY)
-    age = (now - ready.last_transition_time).total_seconds() if ready is not None else 0.0
+def look_again(deployment: Mapping[str, Any] | None, now: datetime) -> float:
+    """In how many seconds an App that is not ready wants another look: a tenth of how long it has made no progress."""
     soonest, latest = _LOOK_AGAIN_SECONDS
+    conditions = (deployment or {}).get("status", {}).get("conditions", ())
+    told = next((one for one in conditions if one["type"] == "Progressing"), None)
+    if told is None or "lastUpdateTime" not in told:
+        return soonest
+    age = (now - datetime.fromisoformat(told["lastUpdateTime"])).total_seconds()
     return min(latest, max(soonest, age * _OF_ITS_AGE))
 
 

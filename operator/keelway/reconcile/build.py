@@ -4,7 +4,6 @@ Neighbours: `image.py` decides that a build is due and makes its record; `status
 `children/` makes the objects; `request.py` gathers what the Job is given.
 """
 
-import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,7 +18,7 @@ from keelway.children import names, test_pod
 from keelway.children.context import JobContext, TestContext
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
-from keelway.errors import AlreadyExists, Terminal, Waiting
+from keelway.errors import AlreadyExists, Invalid, KeelwayError, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.places import Places
 from keelway.reconcile.request import JobData, Requests
@@ -38,7 +37,7 @@ from keelway.status.job import (
     report_failure,
     test_result,
 )
-from keelway.status.user import check_user
+from keelway.status.user import check_user, uid_for_name
 
 
 class Builds:
@@ -66,6 +65,14 @@ class Builds:
 
     async def advance(self, image: Image, build: Build) -> Stage | None:
         """As far as it gets now; None once the record is closed."""
+        try:
+            return await self._advance(image, build)
+        except Invalid as refused:
+            # The API server will not have what this record asks for, however often it is asked.
+            await self.fail(image, build, Failure("Refused", refused.message))
+            return None
+
+    async def _advance(self, image: Image, build: Build) -> Stage | None:
         if built(build):
             return await self._test(image, build)
         job = self._job(build)
@@ -110,7 +117,12 @@ class Builds:
 
     async def _let_go(self, image: Image, build: Build, job: dict[str, Any]) -> Stage:
         """A Job whose maker died between its creation and its start."""
-        context = await self._job_context(image, build)
+        try:
+            context = await self._job_context(image, build)
+        except KeelwayError:
+            # A Job counts as running, and what keeps this one from it may last: its place is for others.
+            await self._cluster.delete_object(JOBS, job)
+            raise
         if context is None:
             await self.fail(image, build, _MOVED_ON)
             return Stage.QUEUED
@@ -132,11 +144,25 @@ class Builds:
         )
 
     async def _give_secret_and_unsuspend(self, context: JobContext, job: dict[str, Any]) -> None:
-        # There already: made by a pass that was cut off right after it, and complete.
-        with contextlib.suppress(AlreadyExists):
-            await self._cluster.create(SECRETS, jobs.secret(context, job["metadata"]["uid"]))
+        secret = jobs.secret(context, job["metadata"]["uid"])
+        try:
+            await self._cluster.create(SECRETS, secret)
+        except AlreadyExists:
+            await self._replace_unless_of(job, secret)
         name = job["metadata"]["name"]
         await self._cluster.merge_patch(JOBS, context.namespace, name, {"spec": {"suspend": False}})
+
+    async def _replace_unless_of(self, job: dict[str, Any], secret: dict[str, Any]) -> None:
+        """This Job's own was made by a pass that was cut off right after it, and is complete; that of a Job of the same
+        name before it is about to be collected."""
+        metadata = secret["metadata"]
+        found = await self._cluster.get(SECRETS, metadata["namespace"], metadata["name"])
+        owners = found["metadata"].get("ownerReferences", []) if found is not None else []
+        if any(owner["uid"] == job["metadata"]["uid"] for owner in owners):
+            return
+        if found is not None:
+            await self._cluster.delete_object(SECRETS, found)
+        await self._cluster.create(SECRETS, secret)
 
     async def _harvest(self, image: Image, build: Build, job: dict[str, Any]) -> Stage | None:
         started = job_started(job)
@@ -172,13 +198,15 @@ class Builds:
         namespace, name = image.metadata.namespace, names.test_pod_name(build.metadata.name, test.name)
         pod = self._cluster.cache.get(PODS, namespace, name)
         if pod is None:
-            wanted = test_pod.build(TestContext(image, build, test, _uid_for_name(build)))
+            wanted = test_pod.build(TestContext(image, build, test, _uid(build)))
             try:
                 pod = await self._cluster.create(PODS, wanted)
             except AlreadyExists:
                 pod = await self._cluster.get(PODS, namespace, name)
         if pod is None:
             raise Waiting("TestPodGone", f"The pod of test {test.name} was removed. It is made again by itself.")
+        if (pod["metadata"].get("labels") or {}).get(names.BUILD_UID_LABEL) != build.metadata.uid:
+            raise Waiting("NameConflict", f"There is a pod {name} already, which is somebody else's. Delete it.")
         return test_result(test, pod, self._clock())
 
     async def _release(self, image: Image, build: Build, status: BuildStatus) -> None:
@@ -222,7 +250,5 @@ def _started(build: Build) -> str:
     return f"{build.metadata.name} ({build.spec.reason.value}): {build.spec.revision} to {build.spec.repository}"
 
 
-def _uid_for_name(build: Build) -> int | None:
-    """The uid to set where the image names its user: the kubelet cannot know that a name is not root."""
-    name = (build.status.user or "").partition(":")[0]
-    return build.status.run_as_user if name and not name.isdecimal() else None
+def _uid(build: Build) -> int | None:
+    return uid_for_name(build.status.user, build.status.run_as_user)

@@ -11,11 +11,16 @@ from typing import Any
 from keelway.cluster.client import Cluster
 from keelway.reconcile.secrets import docker_config
 from keelway.registry.credentials import Keyring
+from keelway.registry.reference import Reference
 from keelway.settings import Settings
 
 
 class Credentials:
-    """The operator's registry credentials, alone or beside a user's."""
+    """The operator's registry credentials, alone or beside a user's.
+
+    The operator's answer for its whole registry, so they are used for a namespace's own repositories only: there, no
+    Secret of a user's overrides them; for anybody else's repository its own Secret must do.
+    """
 
     def __init__(self, cluster: Cluster, settings: Settings) -> None:
         self._cluster = cluster
@@ -23,14 +28,26 @@ class Credentials:
 
     async def docker_config(self, namespace: str, secrets: tuple[str, ...]) -> bytes:
         """One dockerconfigjson of the operator's credentials and the named Secrets'. Raises Waiting."""
-        auths: dict[str, Any] = {}
-        for name in secrets:
-            auths |= json.loads(await docker_config(self._cluster, namespace, name))["auths"]
-        return json.dumps({"auths": auths | self._own()}).encode()
+        own = self._own()
+        users = await self._users(namespace, secrets)
+        others = {key: login for key, login in users.items() if not own or _host(key) != self._settings.registry_host}
+        return json.dumps({"auths": others | own}).encode()
 
     async def keyring(self, namespace: str, secrets: tuple[str, ...]) -> Keyring:
         """The same, to look logins up in. Raises Waiting."""
         return Keyring.parse(await self.docker_config(namespace, secrets))
+
+    async def keyring_for(self, reference: Reference, namespace: str, secrets: tuple[str, ...]) -> Keyring:
+        """What may read an image for a namespace: the operator's credentials only where it is the namespace's own."""
+        if reference.name.startswith(f"{self._settings.registry}/{namespace}/"):
+            return await self.keyring(namespace, secrets)
+        return Keyring.parse(json.dumps({"auths": await self._users(namespace, secrets)}))
+
+    async def _users(self, namespace: str, secrets: tuple[str, ...]) -> dict[str, Any]:
+        auths: dict[str, Any] = {}
+        for name in secrets:
+            auths |= json.loads(await docker_config(self._cluster, namespace, name))["auths"]
+        return auths
 
     def _own(self) -> dict[str, Any]:
         path = Path(self._settings.registry_config)

@@ -12,7 +12,7 @@ from typing import Final
 from keelway.api.build import Build, BuildReason
 from keelway.api.image import Image
 from keelway.children.names import BUILD_REQUESTED
-from keelway.status.build import Asked, Inputs, ended, failures_in_a_row, retryable, succeeded
+from keelway.status.build import Asked, Inputs, ended, retryable, succeeded
 from keelway.status.image import ImageObserved
 
 RETRY_FIRST: Final = timedelta(seconds=10)
@@ -39,6 +39,7 @@ class Create:
 
     reason: BuildReason
     requested: str | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def decide(image: Image, observed: ImageObserved, inputs: Inputs, now: datetime)
         return Create(BuildReason.REQUESTED, request)
     last, good = observed.last, observed.latest_good
     if last is not None and inputs.made(last):
-        return Rest() if succeeded(last) else _after_failure(last, observed, inputs, now)
+        return Rest() if succeeded(last) else _after_failure(last, now)
     if good is not None and inputs.made(good):
         return Rest()
     same_spec = last is not None and Asked.by_build(last) == inputs.asked
@@ -84,13 +85,13 @@ def open_request(image: Image, observed: ImageObserved) -> str | None:
     return None if request in acted_on else request
 
 
-def retry_pause(failures: int) -> timedelta:
-    """How long to wait after so many failures in a row: 10 s, doubling, at most ten minutes."""
-    return min(RETRY_FIRST * (1 << min(failures - 1, 10)), RETRY_MOST)
+def retry_pause(attempts: int) -> timedelta:
+    """How long to wait after so many failed attempts in a row: 10 s, doubling, at most ten minutes."""
+    return min(RETRY_FIRST * (1 << min(attempts - 1, 10)), RETRY_MOST)
 
 
-def _after_failure(newest: Build, observed: ImageObserved, inputs: Inputs, now: datetime) -> Decision:
-    if not retryable(newest):
+def _after_failure(last: Build, now: datetime) -> Decision:
+    if not retryable(last):
         return Rest()
-    at = (newest.status.finished_at or now) + retry_pause(failures_in_a_row(observed.builds, inputs))
-    return Create(BuildReason.RETRIED) if now >= at else Rest(until=at)
+    at = (last.status.finished_at or now) + retry_pause(last.spec.attempt)
+    return Create(BuildReason.RETRIED, attempt=last.spec.attempt + 1) if now >= at else Rest(until=at)

@@ -15,7 +15,7 @@ from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
 from keelway.status.app import IMAGE_READY, rolled_out
 from keelway.status.conditions import find
-from keelway.status.user import check_user, must_be_non_root
+from keelway.status.user import check_user, must_be_non_root, uid_for_name
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ImageFinder:
             )
         security = (app.spec.security, app.spec.security_context)
         check_user(*security, latest.user, latest.run_as_user)
-        uid = _uid_for_name(latest.user, latest.run_as_user) if must_be_non_root(*security) else None
+        uid = uid_for_name(latest.user, latest.run_as_user) if must_be_non_root(*security) else None
         return RunImage(latest.reference, asked=name, version=latest.version, run_as_user=uid)
 
     def _known(self, app: App, asked: str) -> Found | None:
@@ -76,16 +76,16 @@ class ImageFinder:
     async def _of_reference(self, app: App, asked: str) -> Found:
         reference = Reference.parse(asked)
         try:
-            keyring = await self._credentials.keyring(
-                app.metadata.namespace, tuple(one.name for one in app.spec.pull_secrets)
-            )
+            secrets = tuple(one.name for one in app.spec.pull_secrets)
+            keyring = await self._credentials.keyring_for(reference, app.metadata.namespace, secrets)
             digest = await self._registry.resolve(reference, keyring)
             config = await self._registry.image_config(reference.at(digest), keyring)
         except Terminal:
             raise
         except KeelwayError as error:
             # The node may have credentials, or the image, that the operator has not: let it try.
-            return Found(RunImage(asked, asked=asked), note=_not_resolved(asked, error))
+            note = _not_resolved(asked, error) if reference.digest is None else None
+            return Found(RunImage(asked, asked=asked), note=note)
         check_user(app.spec.security, app.spec.security_context, config.user, None)
         return Found(RunImage(str(reference.at(digest)), asked=asked))
 
@@ -93,12 +93,6 @@ class ImageFinder:
 def _latest(raw: dict[str, Any]) -> LatestImage | None:
     latest = raw.get("status", {}).get("latest")
     return LatestImage.model_validate(latest) if latest else None
-
-
-def _uid_for_name(user: str | None, uid: int | None) -> int | None:
-    """The uid to set where the image names its user: the kubelet cannot know that a name is not root."""
-    name = (user or "").partition(":")[0]
-    return uid if name and not name.isdecimal() else None
 
 
 def _owned_by(deployment: dict[str, Any], app: App) -> bool:

@@ -4,7 +4,7 @@ What waits and what runs is read from the cache; only the moment between the dec
 other passes would not see there, is kept in memory.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from keelway.errors import Terminal
 from keelway.reconcile.admission import Waiting, admitted
 from keelway.reconcile.outcome import Key
 from keelway.settings import Settings
-from keelway.status.build import built, ended
+from keelway.status.build import SUCCEEDED, built
 from keelway.status.job import job_finished
 
 
@@ -39,7 +39,7 @@ class Places:
         """
         uid = build.metadata.uid
         self._stuck.discard(uid)
-        if uid not in self._admitted():
+        if uid not in self._admitted(self._waiting_builds()):
             yield False
             return
         self._taken[uid] = image.metadata.namespace
@@ -50,18 +50,22 @@ class Places:
             raise
         finally:
             del self._taken[uid]
+            if uid in self._stuck:
+                self.wake_next()
 
     def wake_next(self) -> None:
         """A place may have become free: wake the Images whose builds may start now."""
-        admitted_now = self._admitted()
-        for build in self._waiting_builds():
+        waiting = self._waiting_builds()
+        admitted_now = self._admitted(waiting)
+        for build in waiting:
             if build.metadata.uid in admitted_now:
                 self._wake(Key("Image", build.metadata.namespace, build.spec.image))
 
-    def _admitted(self) -> frozenset[str]:
+    def _admitted(self, builds: Sequence[Build]) -> frozenset[str]:
+        self._stuck &= {build.metadata.uid for build in builds}
         waiting = [
             Waiting(build.metadata.uid, build.metadata.namespace, _created(build))
-            for build in self._waiting_builds()
+            for build in builds
             if build.metadata.uid not in self._stuck
         ]
         return admitted(waiting, [*self._running(), *self._taken.values()], self._settings.max_builds)
@@ -79,8 +83,9 @@ class Places:
         """Records without a Job whose Image is there and not suspended."""
         found = []
         for raw in self._cache.list(BUILDS):
-            build = _parsed(raw)
-            if build is None or ended(build) or built(build) or build.metadata.uid in self._taken:
+            # Records that have ended are nearly all there are: they are told apart before they are parsed.
+            build = None if _is_closed(raw) else _parsed(raw)
+            if build is None or built(build) or build.metadata.uid in self._taken:
                 continue
             if self._has_job(build) or not self._has_active_image(build):
                 continue
@@ -94,6 +99,11 @@ class Places:
     def _has_active_image(self, build: Build) -> bool:
         image = self._cache.get(IMAGES, build.metadata.namespace, build.spec.image)
         return image is not None and not image["spec"].get("suspend", False)
+
+
+def _is_closed(raw: Mapping[str, Any]) -> bool:
+    conditions = raw.get("status", {}).get("conditions", ())
+    return any(one["type"] == SUCCEEDED and one["status"] != "Unknown" for one in conditions)
 
 
 def _parsed(raw: Mapping[str, Any]) -> Build | None:

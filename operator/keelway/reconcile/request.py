@@ -3,7 +3,7 @@
 Everything is read at the moment the Job starts, and only for it: no copy of a tenant's Secret outlives the Job.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -56,7 +56,7 @@ class Requests:
     async def job_data(self, image: Image, build: Build) -> JobData | None:
         """All that the Job needs; None where the source has moved on from the build's revision.
 
-        Raises Waiting for a Secret, ConfigMap or key that is not there, Terminal SourceTooLarge.
+        Raises Waiting for a Secret, ConfigMap or key that is not there, or for more than a Secret can hold.
         """
         source = await self._sources.request(image, build.spec.source, build.spec.revision)
         if source is None:
@@ -71,6 +71,7 @@ class Requests:
             **await self._logins(image, build),
             **await self._secrets(image, build.spec.build.secrets),
         }
+        _check_size(files)
         return JobData(files, deadline, replica)
 
     def _request(
@@ -150,6 +151,17 @@ class Requests:
 def replica_of(namespace_uid: str, replicas: int) -> int:
     """The buildkitd replica of a namespace: always the same, for that is where its cache is."""
     return int(namespace_uid.replace("-", ""), 16) % replicas
+
+
+def _check_size(files: Mapping[str, bytes]) -> None:
+    """Before there is a Job: one whose Secret is refused would hold a place at the build service."""
+    size = sum(map(len, files.values()))
+    if size > buildrequest.MAX_SECRET_BYTES:
+        raise Waiting(
+            "BuildSecretsTooLarge",
+            f"The source's files and the secrets of spec.build take {size} bytes together, over "
+            f"{buildrequest.MAX_SECRET_BYTES}. Use smaller secrets, or a git or http source.",
+        )
 
 
 def _limits(limits: BuildLimits) -> Limits:

@@ -71,7 +71,11 @@ class Sources:
             return SourceRequest(files=_inline_files(source.inline))
         if source.config_map is not None:
             files = await self._config_map_files(image.metadata.namespace, source.config_map)
-            return SourceRequest(files=files) if content_revision(files) == revision else None
+            if content_revision(files) == revision:
+                return SourceRequest(files=files)
+            # What is remembered is out of date too, and would lead to the same build over and over.
+            self.forget(image.metadata.namespace, image.metadata.name)
+            return None
         if source.git is not None:
             return SourceRequest(git=_git_request(source.git, revision))
         assert source.http is not None

@@ -3,7 +3,6 @@
 Neighbours: `image.py` sums an Image's records up; `reconcile/build.py` makes what is recorded here happen.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -156,18 +155,6 @@ def failed_status(build: Build, told: Failure, now: datetime, started: datetime 
         "finished_at": now,
     }
     return build.status.model_copy(update=changes)
-
-
-def failures_in_a_row(builds: Sequence[Build], inputs: Inputs) -> int:
-    """How many of the newest records failed on these same inputs; superseded ones do not count."""
-    count = 0
-    for build in reversed(builds):
-        if superseded(build):
-            continue
-        if not failed(build) or not inputs.made(build):
-            break
-        count += 1
-    return count
 
 
 _UNTESTED = Fact(TESTED, TRUE, "NoTests", "The Image names no tests.")

@@ -32,7 +32,7 @@ class ImageObserved:
     `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `inputs` are what
     should be built, None where the source could not be resolved (`source_problem`); `problem` is anything that ended
     the pass early, that included; `stage` is set while the newest build has not ended, and `finding` is what keeps its
-    pods from starting.
+    pods from starting. `attended`: this pass brought the newest build further although the Image is suspended.
     """
 
     builds: tuple[Build, ...]
@@ -43,6 +43,7 @@ class ImageObserved:
     finding: Finding | None = None
     next_check: datetime | None = None
     started: bool = True
+    attended: bool = False
 
     @property
     def newest(self) -> Build | None:
@@ -74,20 +75,25 @@ def image_status(image: Image, observed: ImageObserved, now: datetime) -> ImageS
     )
 
 
-def suspended_status(image: Image, now: datetime) -> ImageStatus:
-    """As last, with reason Suspended; nothing moves, so nothing is reconciling or stalled."""
+def suspended_status(image: Image, observed: ImageObserved, now: datetime) -> ImageStatus:
+    """As last, with reason Suspended; nothing begins, so nothing is reconciling or stalled."""
     last = find(image.status.conditions, "Ready")
+    ready = last.status if last else UNKNOWN
+    if observed.attended and observed.newest is not None and succeeded(observed.newest):
+        ready = TRUE
     kept = [
         Fact(one.type, one.status, one.reason, one.message)
         for one in image.status.conditions
         if one.type in (SOURCE_READY, BUILT, TESTED)
     ]
     message = "spec.suspend is true: no build starts until it is false again."
-    facts = [*kept, *summary(last.status if last else UNKNOWN, Progress.SETTLED, "Suspended", message)]
+    facts = [*kept, *summary(ready, Progress.SETTLED, "Suspended", message)]
     conditions = merge(image.status.conditions, facts, image.metadata.generation, now)
     changes = {
         "conditions": conditions,
         "observed_generation": image.metadata.generation,
+        "latest": _latest(image, observed),
+        "latest_build": observed.newest.metadata.name if observed.newest else image.status.latest_build,
         "next_check_time": None,
     }
     return image.status.model_copy(update=changes)
@@ -131,7 +137,8 @@ def _summary(observed: ImageObserved) -> list[Fact]:
     if build is None:
         return summary(UNKNOWN, Progress.RECONCILING, "Queued", "The first build is about to start.")
     if observed.stage is not None:
-        return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, _stage(build, observed))
+        text = _told(_stage(build, observed.stage), observed.finding)
+        return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, text)
     if succeeded(build):
         return summary(TRUE, Progress.SETTLED, "VersionReady", f"{build.status.version} is {build.status.reference}.")
     if failed(build):
@@ -141,12 +148,11 @@ def _summary(observed: ImageObserved) -> list[Fact]:
     return summary(UNKNOWN, Progress.RECONCILING, "Queued", f"{build.metadata.name} is about to start.")
 
 
-def _stage(build: Build, observed: ImageObserved) -> str:
-    text = _stage_text(build, observed.stage)
-    return f"{text} {observed.finding.message}" if observed.finding is not None else text
+def _told(text: str, finding: Finding | None) -> str:
+    return f"{text} {finding.message}" if finding is not None else text
 
 
-def _stage_text(build: Build, stage: Stage | None) -> str:
+def _stage(build: Build, stage: Stage) -> str:
     name = build.metadata.name
     match stage:
         case Stage.QUEUED:
@@ -155,7 +161,6 @@ def _stage_text(build: Build, stage: Stage | None) -> str:
             return f"{name} builds {build.spec.revision}."
         case Stage.TESTING:
             return f"{name} is built; its tests run."
-    return ""
 
 
 def _latest(image: Image, observed: ImageObserved) -> LatestImage | None:

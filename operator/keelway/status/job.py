@@ -14,6 +14,8 @@ from keelway.api.image import TestSpec
 from keelway.status.build import Failure
 from keelway.status.diagnosis import of_pod
 
+# The kubelet ends a pod at its deadline; one that has not ended so long after has lost its node.
+_NODE_IS_LOST: Final = timedelta(minutes=5)
 # An unschedulable pod has no start time, so Kubernetes' own deadline never runs for it.
 _TO_BE_SCHEDULED: Final = timedelta(minutes=10)
 
@@ -72,8 +74,12 @@ def test_result(test: TestSpec, pod: Mapping[str, Any], now: datetime) -> TestRe
     match status.get("phase"):
         case "Succeeded":
             return Passed()
+        case "Failed" if _is_disrupted(pod):
+            return _interrupted(test, "its pod was removed")
         case "Failed":
             return _test_failure(test, pod)
+    if "startTime" in status and now - _started(pod) > timedelta(seconds=test.timeout_seconds) + _NODE_IS_LOST:
+        return _interrupted(test, "its node does not answer any more")
     created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
     if "startTime" not in status and now - created > _TO_BE_SCHEDULED:
         found = of_pod(pod)
@@ -100,9 +106,7 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
         return Failure("TestTimeout", f"{text}{last_words}")
     # The kubelet and the control plane give a pod a reason when they end it; a program's own end has none.
     if not ended or status.get("reason"):
-        why = (status.get("message") or status.get("reason") or "its pod was removed").rstrip(". ")
-        text = f"Test {test.name} was interrupted: {why}. It is tried again by itself."
-        return Failure("TestInterrupted", text, retry=True)
+        return _interrupted(test, status.get("message") or status.get("reason") or "its pod was removed")
     if ended.get("reason") == "OOMKilled":
         text = f"Test {test.name} ran out of memory. Raise its resources.limits.memory, or make it use less."
     else:
@@ -112,6 +116,22 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
             f"Correct the source or the test; `kubectl logs {pod_name}` shows all it wrote."
         )
     return Failure("TestFailed", f"{text}{last_words}")
+
+
+def _is_disrupted(pod: Mapping[str, Any]) -> bool:
+    """Deleted or evicted while it ran (a drain, a preemption): the kubelet gives such an end no reason of its own."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    evicted = any(one["type"] == "DisruptionTarget" and one["status"] == "True" for one in conditions)
+    return evicted or "deletionTimestamp" in pod["metadata"]
+
+
+def _interrupted(test: TestSpec, why: str) -> Failure:
+    text = f"Test {test.name} was interrupted: {why.rstrip('. ')}. It is tried again by itself."
+    return Failure("TestInterrupted", text, retry=True)
+
+
+def _started(pod: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(pod["status"]["startTime"])
 
 
 def _report(pod: Mapping[str, Any]) -> BuildReport | None:

@@ -14,6 +14,12 @@ def must_be_non_root(security: Security, context: SecurityContext) -> bool:
     return security is Security.RESTRICTED
 
 
+def uid_for_name(user: str | None, uid: int | None) -> int | None:
+    """The uid to set where the image names its user: the kubelet cannot know that a name is not root."""
+    name = (user or "").partition(":")[0]
+    return uid if name and not name.isdecimal() else None
+
+
 def check_user(security: Security, context: SecurityContext, user: str | None, run_as_user: int | None) -> None:
     """Raise Terminal ImageRunsAsRoot or ImageUserUnknown where pods that may not be root would not start.
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,14 +18,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
-from keelway.api.resources import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, Resource
+from keelway.api.resources import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, SECRETS, Resource
 from keelway.cluster.connection import Connection
 from keelway.cluster.watched import WATCHED
 
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
-SERVED = (*(one.resource for one in WATCHED), LEASES, NAMESPACES, EVENTS, CONFIG_MAPS, CRDS)
+SERVED = (*(one.resource for one in WATCHED), LEASES, NAMESPACES, EVENTS, CONFIG_MAPS, SECRETS, CRDS)
 KINDS = {resource.plural: resource for resource in SERVED}
 
+_EPOCH = datetime(2026, 1, 2, 11, 55, tzinfo=UTC)
 Interference = Callable[[web.Request], "web.Response | None"]
 
 
@@ -134,6 +136,7 @@ class ApiServer:
         if (plural, namespace, obj["metadata"]["name"]) in self.objects:
             return refusal(409, "AlreadyExists")
         obj["metadata"].pop("uid", None)
+        obj["metadata"]["creationTimestamp"] = (_EPOCH + timedelta(seconds=self.version)).isoformat()
         return web.json_response(self.put(KINDS[plural], obj), status=201)
 
     async def do_put(self, request: web.Request, plural: str, namespace: str, name: str, sub: str) -> web.Response:

@@ -166,6 +166,25 @@ async def test_refusals_become_our_errors(
         await cluster.apply(DEPLOYMENTS, an_app())
 
 
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ('pods is forbidden: User "keelway" cannot create resource "pods"', "this permission"),
+        ('pods "a" is forbidden: violates PodSecurity "restricted:latest"', "Cure what the message names"),
+        ('pods "a" is forbidden: exceeded quota: team', "Cure what the message names"),
+    ],
+)
+async def test_a_403_is_not_always_a_missing_permission(
+    cluster: Cluster, api: ApiServer, message: str, remedy: str
+) -> None:
+    body = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": message}
+    api.interfere = lambda request: web.json_response(body, status=403)
+    with pytest.raises(Forbidden) as refused:
+        await cluster.apply(DEPLOYMENTS, an_app())
+    assert message in refused.value.message
+    assert remedy in refused.value.message
+
+
 async def test_retry_after_is_told_to_whoever_retries(cluster: Cluster, api: ApiServer) -> None:
     api.interfere = lambda request: refusal(429, "TooManyRequests", **{"Retry-After": "7"})
     with pytest.raises(Transient) as caught:

@@ -194,6 +194,27 @@ async def test_release_ends_also_when_nobody_answers(connection: Connection, api
     assert not one.gate.is_open
 
 
+async def test_a_renewal_that_was_cut_off_on_its_way_does_not_keep_the_lease(
+    connection: Connection, api: ApiServer
+) -> None:
+    """It was written all the same, so the Lease is newer than the one that was last seen."""
+    one = Replica(connection, "one")
+    await one.lead()
+    written = {"metadata": {"name": "keelway", "namespace": "keelway-system"}, "spec": lease(api)}
+    api.put(LEASES, written)
+    await one.elector.release()
+    assert lease(api)["holderIdentity"] == ""
+
+
+async def test_the_lease_of_another_is_not_given_back(connection: Connection, api: ApiServer) -> None:
+    one = Replica(connection, "one")
+    await one.lead()
+    taken = lease(api) | {"holderIdentity": "two"}
+    api.put(LEASES, {"metadata": {"name": "keelway", "namespace": "keelway-system"}, "spec": taken})
+    await one.elector.release()
+    assert lease(api)["holderIdentity"] == "two"
+
+
 def test_the_numbers_leave_room_for_a_takeover_within_twenty_seconds() -> None:
     real = Timing()
     assert real.renew < real.lease

@@ -119,8 +119,15 @@ async def test_anything_else_is_counted_and_retried(error: Exception) -> None:
     assert 0.2 <= scene.queue.delays[0] <= 0.3
 
 
-async def test_who_no_longer_leads_leaves_it_to_the_next() -> None:
-    assert (await one_pass(NotLeader("NotLeader", "x"))).queue.delays == []
+async def test_who_may_not_write_now_asks_again_for_the_lease_may_be_renewed_late() -> None:
+    scene = await one_pass(NotLeader("NotLeader", "x"))
+    assert scene.result("not_leader") == 1
+    assert 0.2 <= scene.queue.delays[0] <= 0.3
+
+
+async def test_a_server_that_always_says_now_is_waited_for_all_the_same() -> None:
+    scene = await one_pass(Waiting("RateLimited", "x", retry_after=0))
+    assert 10 <= scene.queue.delays[0] <= 12
 
 
 async def test_a_poisoned_object_does_not_stop_the_others() -> None:

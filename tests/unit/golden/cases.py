@@ -125,9 +125,9 @@ def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 
 def _image(given: Given) -> Answer:
     image = Image.parse(given["image"])
-    if image.spec.suspend:
-        return _told(given["image"], image_status.suspended_status(image, NOW).to_dict())
     observed = ImageObserved(builds=tuple(Build.parse(one) for one in given.get("builds", [])))
+    if image.spec.suspend:
+        return _told(given["image"], image_status.suspended_status(image, observed, NOW).to_dict())
     observed, decision = _next(image, observed, given)
     if isinstance(decision, Create | Cancel):
         return {"next": _decision(decision)}  # status is written after that was done

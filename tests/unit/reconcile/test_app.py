@@ -87,12 +87,17 @@ async def test_the_digest_of_a_tag_that_only_the_node_could_resolve_is_taken_fro
 
 
 async def test_an_app_that_never_gets_ready_is_looked_at_ever_less_often(world: World) -> None:
-    soon = (await world.reconcile(KEY)).requeue_after
-    world.now += timedelta(minutes=5)
-    later = (await world.reconcile(KEY)).requeue_after
-    world.now += timedelta(days=1)
-    at_last = (await world.reconcile(KEY)).requeue_after
-    assert (soon, later, at_last) == (5, 30, 60)
+    assert (await world.reconcile(KEY)).requeue_after == 5
+    deployment = world.api.objects["deployments", "team-a", "hello"]
+    progressing = {"type": "Progressing", "status": "True", "lastUpdateTime": NOW.isoformat()}
+    deployment["status"] = {"conditions": [progressing]}
+    world.cluster.cache.put(DEPLOYMENTS, world.api.put(DEPLOYMENTS, deployment))
+
+    async def after(passed: timedelta) -> float | None:
+        world.now = NOW + passed
+        return (await world.reconcile(KEY)).requeue_after
+
+    assert [await after(timedelta(minutes=minutes)) for minutes in (0, 5, 1000)] == [5, 30, 60]
 
 
 async def test_a_pass_over_what_is_as_it_should_be_writes_nothing(world: World) -> None:

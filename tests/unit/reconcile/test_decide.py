@@ -120,11 +120,12 @@ class TestAFaultOutside:
         failed = bad(1, R1, "RegistryFailed", retry=True, ended=NOW)
         observed = ImageObserved((failed,))
         assert decide(PLAIN, observed, R1, NOW) == Rest(until=NOW + RETRY_FIRST)
-        assert decide(PLAIN, observed, R1, NOW + RETRY_FIRST) == Create(BuildReason.RETRIED)
+        assert decide(PLAIN, observed, R1, NOW + RETRY_FIRST) == Create(BuildReason.RETRIED, attempt=2)
 
     def test_is_tried_again_later_each_time(self) -> None:
-        failed = [bad(number, R1, "RegistryFailed", retry=True, ended=NOW) for number in (1, 2, 3)]
-        assert decide(PLAIN, ImageObserved(tuple(failed)), R1, NOW) == Rest(until=NOW + 4 * RETRY_FIRST)
+        failed = bad(3, R1, "RegistryFailed", retry=True, attempt=3, ended=NOW)
+        assert decide(PLAIN, ImageObserved((failed,)), R1, NOW) == Rest(until=NOW + 4 * RETRY_FIRST)
+        assert decide(PLAIN, ImageObserved((failed,)), R1, LATER) == Create(BuildReason.RETRIED, attempt=4)
 
     def test_is_tried_again_though_a_superseded_build_came_between(self) -> None:
         failed = bad(1, R1, "RegistryFailed", retry=True, ended=NOW)
@@ -133,7 +134,7 @@ class TestAFaultOutside:
 
     def test_of_a_requested_build_is_tried_again_though_its_inputs_were_good_before(self) -> None:
         failed = bad(2, R1, "RegistryFailed", retry=True, requested="now")
-        assert _decide(R1, good(1, R1), failed, of=_requesting("now")) == Create(BuildReason.RETRIED)
+        assert _decide(R1, good(1, R1), failed, of=_requesting("now")) == Create(BuildReason.RETRIED, attempt=2)
 
     @pytest.mark.parametrize(("failures", "seconds"), [(1, 10), (2, 20), (3, 40), (7, 600), (1000, 600)])
     def test_pauses_double_up_to_ten_minutes(self, failures: int, seconds: int) -> None:

@@ -16,7 +16,6 @@ from keelway.status.build import (
     failed,
     failed_status,
     failure,
-    failures_in_a_row,
     retryable,
     succeeded,
     superseded,
@@ -145,17 +144,3 @@ def test_a_superseded_build_says_nothing_of_its_inputs() -> None:
     assert superseded(bad(1, R1, "Superseded"))
     assert not superseded(bad(1, R1))
     assert not superseded(good(1, R1))
-
-
-def test_failures_in_a_row_are_counted_back_to_other_inputs_or_a_success() -> None:
-    r2 = inputs(PLAIN, "r2")
-    assert failures_in_a_row([], R1) == 0
-    assert failures_in_a_row([bad(1, R1), bad(2, R1)], R1) == 2
-    assert failures_in_a_row([bad(1, R1), bad(2, r2), bad(3, R1)], R1) == 1
-    assert failures_in_a_row([bad(1, R1), good(2, R1), bad(3, R1)], R1) == 1
-    assert failures_in_a_row([bad(1, R1), bad(2, r2)], R1) == 0
-
-
-def test_superseded_builds_between_failures_do_not_count() -> None:
-    r2 = inputs(PLAIN, "r2")
-    assert failures_in_a_row([bad(1, R1), bad(2, r2, "Superseded"), bad(3, R1)], R1) == 2

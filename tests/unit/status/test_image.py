@@ -68,10 +68,19 @@ def test_a_problem_of_one_pass_does_not_hide_what_is_known_of_the_builds() -> No
 
 def test_suspending_looks_at_nothing_and_comes_back_as_it_was() -> None:
     known = _after(PLAIN, good(1, R1))
-    suspended = suspended_status(known, NOW + timedelta(hours=1))
+    suspended = suspended_status(known, ImageObserved((good(1, R1),)), NOW + timedelta(hours=1))
     assert suspended.latest == known.status.latest
     assert suspended.next_check_time is None
     assert {one.last_transition_time for one in suspended.conditions} == {NOW}
+
+
+def test_a_build_that_ends_while_its_image_is_suspended_is_told_of() -> None:
+    known = _after(PLAIN, good(1, R1))
+    suspended = suspended_status(known, ImageObserved((good(1, R1), good(2, R2)), attended=True), NOW)
+    assert suspended.latest is not None
+    assert (suspended.latest.version, suspended.latest_build) == ("v2", "hello-2")
+    ready = next(one for one in suspended.conditions if one.type == "Ready")
+    assert (ready.status.value, ready.reason) == ("True", "Suspended")
 
 
 @given(st.lists(st.sampled_from(["good", "bad", "superseded"]), max_size=6))

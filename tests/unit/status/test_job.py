@@ -160,6 +160,27 @@ def test_a_test_that_the_cluster_ended_is_tried_again(reason: str, containers: l
     assert (failure.reason, failure.retry) == ("TestInterrupted", True)
 
 
+def test_a_test_that_was_removed_while_it_ran_is_no_verdict() -> None:
+    """A drain or a preemption deletes the pod; the kubelet then writes an exit code and no reason."""
+    killed: dict[str, Any] = {"phase": "Failed", "containerStatuses": _test_container(exitCode=143, reason="Error")}
+    drained = _test_pod(**killed, conditions=[{"type": "DisruptionTarget", "status": "True"}])
+    deleted = _test_pod(**killed)
+    deleted["metadata"]["deletionTimestamp"] = NOW.isoformat()
+    for pod in (drained, deleted):
+        failure = _failure(pod)
+        assert (failure.reason, failure.retry) == ("TestInterrupted", True)
+
+
+def test_a_test_whose_node_is_lost_does_not_run_for_ever() -> None:
+    def pod(minutes: int) -> dict[str, Any]:
+        return _test_pod(phase="Running", startTime=(NOW - timedelta(minutes=minutes)).isoformat())
+
+    deadline = TEST.timeout_seconds // 60
+    assert read_test(TEST, pod(deadline + 4), NOW) == Running()
+    failure = _failure(pod(deadline + 6))
+    assert (failure.reason, failure.retry) == ("TestInterrupted", True)
+
+
 def test_a_test_that_never_got_a_node_does_not_wait_for_ever() -> None:
     pending = {"phase": "Pending"}
     assert isinstance(read_test(TEST, _test_pod(timedelta(minutes=9), **pending), NOW), Running)

@@ -1,0 +1,133 @@
+"""An Image's Build records: read from the cache, claimed by number, and which of them are kept.
+
+Neighbours: `decide.py` says when one is due, `build.py` brings it further, `image.py` tells the story.
+"""
+
+import contextlib
+import re
+from typing import Any, Final
+
+from keelway.api.build import Build, BuildSpec
+from keelway.api.image import Image
+from keelway.api.meta import API_VERSION
+from keelway.api.resources import BUILDS
+from keelway.children import names
+from keelway.cluster.cache import controller_of
+from keelway.cluster.client import Cluster
+from keelway.errors import AlreadyExists, NotFound, Terminal
+from keelway.reconcile.credentials import Credentials
+from keelway.reconcile.decide import Create
+from keelway.registry.client import Registry
+from keelway.registry.reference import Reference
+from keelway.status.build import Asked, Inputs, ended
+from keelway.status.image import ImageObserved
+
+_NUMBERED_TAG: Final = re.compile(r"(?:v|build-)([1-9][0-9]{0,8})")
+
+
+class Records:
+    """The records of Images."""
+
+    def __init__(self, cluster: Cluster, registry: Registry, credentials: Credentials) -> None:
+        self._cluster = cluster
+        self._registry = registry
+        self._credentials = credentials
+
+    def of(self, image: Image) -> tuple[Build, ...]:
+        """By number."""
+        records = []
+        for raw in self._cluster.cache.owned_by(BUILDS, image.metadata.uid):
+            # A record that another version of the operator wrote, and this one cannot read, says nothing.
+            with contextlib.suppress(Terminal):
+                build = Build.parse(raw)
+                if build.metadata.namespace == image.metadata.namespace:
+                    records.append(build)
+        return tuple(sorted(records, key=lambda build: build.spec.number))
+
+    async def create(self, image: Image, observed: ImageObserved, decision: Create, inputs: Inputs) -> Build:
+        """The record, before anything is done for it: creating is how a number is claimed (contract.md rule 5)."""
+        number = await self._next_number(image, observed, inputs)
+        while True:
+            record = _record(image, number, decision, inputs)
+            try:
+                return Build.parse(await self._cluster.create(BUILDS, record))
+            except AlreadyExists:
+                found = await self._cluster.get(BUILDS, image.metadata.namespace, record["metadata"]["name"])
+                if found is not None and _is_open_record_of(image, found):
+                    return Build.parse(found)  # made by a pass whose answer was lost
+                number += 1  # another Image's leftover of the same name, or a record that the watch has yet to bring
+
+    async def _next_number(self, image: Image, observed: ImageObserved, inputs: Inputs) -> int:
+        """One more than every number that was ever given here: gaps are fine, reuse is not."""
+        known = [build.spec.number for build in observed.builds]
+        if image.status.latest is not None:
+            known.append(int(image.status.latest.version[1:]))
+        if image.status.latest_build is not None:
+            known.append(int(image.status.latest_build.rpartition("-")[2]))
+        newest = observed.newest
+        if newest is None or newest.spec.repository != inputs.asked.repository:
+            known += await self._numbers_in_registry(image, inputs.asked)
+        return max(known, default=0) + 1
+
+    async def _numbers_in_registry(self, image: Image, asked: Asked) -> list[int]:
+        """What an earlier Image of this name has left in the repository."""
+        secrets = (asked.push_secret_ref.name,) if asked.push_secret_ref else ()
+        keyring = await self._credentials.keyring(image.metadata.namespace, secrets)
+        tags: list[str] = []
+        with contextlib.suppress(NotFound):
+            tags = await self._registry.tags(Reference.parse(asked.repository), keyring)
+        return [int(match[1]) for tag in tags if (match := _NUMBERED_TAG.fullmatch(tag))]
+
+
+def _record(image: Image, number: int, decision: Create, inputs: Inputs) -> dict[str, Any]:
+    asked, metadata = inputs.asked, image.metadata
+    spec = BuildSpec(
+        image=metadata.name,
+        number=number,
+        reason=decision.reason,
+        requested=decision.requested,
+        attempt=decision.attempt,
+        revision=inputs.revision,
+        source=asked.source,
+        build=asked.build,
+        tests=asked.tests,
+        repository=asked.repository,
+        push_secret_ref=asked.push_secret_ref,
+    )
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "Image",
+        "name": metadata.name,
+        "uid": metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Build",
+        "metadata": {
+            "name": names.build_name(metadata.name, number),
+            "namespace": metadata.namespace,
+            "labels": names.image_labels(metadata.namespace, metadata.name, metadata.uid),
+            "ownerReferences": [owner],
+        },
+        "spec": spec.to_dict(),
+    }
+
+
+def _is_open_record_of(image: Image, raw: dict[str, Any]) -> bool:
+    controller = controller_of(raw)
+    if controller is None or controller["uid"] != image.metadata.uid:
+        return False
+    try:
+        return not ended(Build.parse(raw))
+    except Terminal:
+        return False
+
+
+def beyond_limit(image: Image, observed: ImageObserved) -> list[Build]:
+    """The oldest closed records over `history.limit`, but none that `decide.py` still goes by."""
+    excess = len(observed.builds) - image.spec.history.limit
+    needed = (observed.latest_good, observed.last, observed.newest)
+    removable = [build for build in observed.builds if ended(build) and build not in needed]
+    return removable[: max(0, excess)]

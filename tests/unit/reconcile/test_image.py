@@ -1,0 +1,299 @@
+"""Images through whole passes (`scene.py`): no place, record, Job or Secret is lost, wherever a pass is cut off."""
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from keelway.api.resources import BUILDS, CONFIG_MAPS, IMAGES, JOBS, PODS
+from keelway.reconcile.outcome import Key
+from tests.unit.cluster.apiserver import refusal
+from tests.unit.reconcile.scene import BUILDS_NAMESPACE, DIGEST, Scene, playing
+
+KEY = Key("Image", "team-a", "hello")
+TEST = {"name": "answers", "command": ["true"]}
+NEEDS_A_SECRET = {"secrets": [{"id": "npm", "secretRef": {"name": "npm"}}]}
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with playing() as one:
+        yield one
+
+
+@pytest.fixture
+async def narrow() -> AsyncIterator[Scene]:
+    """One build at a time."""
+    async with playing(cap=1) as one:
+        yield one
+
+
+async def test_an_image_is_built_and_gets_its_version(scene: Scene) -> None:
+    scene.image("team-a")
+    await scene.settle()
+    assert scene.running() == ["team-a/hello-1"]
+
+    scene.job_ends("team-a/hello-1")
+    await scene.settle()
+
+    assert scene.ready() == ("True", "VersionReady")
+    assert scene.status()["latest"]["reference"].endswith(f"/team-a/hello@{DIGEST}")
+    assert scene.registry.tags == {"team-a/hello": {"v1"}}
+    assert scene.jobs() == {}
+
+
+class TestAPlaceAtTheBuildService:
+    async def test_goes_to_who_waits_when_a_build_ends(self, narrow: Scene) -> None:
+        narrow.image("team-a")
+        narrow.image("team-b")
+        await narrow.settle()
+        assert narrow.running() == ["team-a/hello-1"]
+        assert narrow.ready("team-b") == ("Unknown", "Queued")
+
+        narrow.job_ends("team-a/hello-1")
+        await narrow.settle()
+
+        assert narrow.running() == ["team-b/hello-1"]
+
+    async def test_goes_to_who_waits_when_a_build_is_cancelled(self, narrow: Scene) -> None:
+        narrow.image("team-a")
+        narrow.image("team-b")
+        await narrow.settle()
+
+        narrow.image("team-a", build={"target": "other"})
+        await narrow.settle()
+
+        assert len(narrow.running()) == 1, "nobody waits for a place that is free"
+        for _ in range(2):
+            narrow.job_ends(narrow.running()[0])
+            await narrow.settle()
+        assert narrow.ready("team-a") == narrow.ready("team-b") == ("True", "VersionReady")
+
+    async def test_is_free_while_tests_run(self, narrow: Scene) -> None:
+        narrow.image("team-a", tests=[TEST])
+        narrow.image("team-b")
+        await narrow.settle()
+
+        narrow.job_ends("team-a/hello-1")
+        await narrow.settle()
+
+        assert narrow.ready("team-a") == ("Unknown", "Testing")
+        assert narrow.running() == ["team-b/hello-1"]
+
+    async def test_is_not_kept_by_a_build_that_cannot_start(self, narrow: Scene) -> None:
+        narrow.image("team-a", build=NEEDS_A_SECRET)
+        await narrow.settle()
+        assert narrow.ready("team-a") == ("False", "SecretNotFound")
+        narrow.image("team-b")
+        await narrow.settle()
+        assert narrow.running() == ["team-b/hello-1"]
+
+        narrow.job_ends("team-b/hello-1")
+        narrow.secret("npm", npm=base64.b64encode(b"token").decode())
+        await narrow.settle()
+        await narrow.later(10)
+        assert narrow.running() == ["team-a/hello-1"]
+
+    async def test_is_asked_for_again_though_nobody_wakes_the_build(self, narrow: Scene) -> None:
+        """Who frees a place may die before it wakes the next."""
+        narrow.image("team-a")
+        narrow.image("team-b")
+        await narrow.settle()
+        narrow.drop(IMAGES, "team-a", "hello")
+        for job in narrow.jobs().values():
+            narrow.api.drop(JOBS, BUILDS_NAMESPACE, job["metadata"]["name"])
+            narrow.cluster.cache.remove(JOBS, job)
+        narrow._woken.clear()
+
+        await narrow.later(30)
+
+        assert narrow.running() == ["team-b/hello-1"]
+
+    async def test_is_not_kept_by_a_job_whose_secret_is_refused(self) -> None:
+        def refuse(request: web.Request) -> web.Response | None:
+            refused = request.method == "POST" and request.path.endswith(f"{BUILDS_NAMESPACE}/secrets")
+            return refusal(422, "Invalid") if refused else None
+
+        async with playing(cap=1, interfere=refuse) as scene:
+            scene.image("team-a")
+            await scene.settle()
+            assert scene.ready() == ("False", "Refused")
+            assert scene.jobs() == {}
+            scene.api.interfere = lambda request: None
+            scene.image("team-b")
+            await scene.settle()
+            assert scene.running() == ["team-b/hello-1"]
+
+    async def test_is_not_kept_by_a_suspended_job_that_cannot_be_let_go(self, narrow: Scene) -> None:
+        """Its maker died before it was given its Secret, and the user's has gone since."""
+        narrow.secret("npm", npm="dG9rZW4=")
+        narrow.api.interfere = lambda request: (
+            refusal(503, "Away") if request.method == "POST" and "keelway-builds/secrets" in request.path else None
+        )
+        narrow.image("team-a", build=NEEDS_A_SECRET)
+        await narrow.settle()
+        assert [job["spec"]["suspend"] for job in narrow.jobs().values()] == [True]
+        narrow.api.interfere = lambda request: None
+        narrow.drop_secret("npm")
+
+        narrow.image("team-b")
+        await narrow.later(10)
+
+        assert narrow.running() == ["team-b/hello-1"]
+        assert list(narrow.jobs()) == ["team-b/hello-1"]
+
+    async def test_is_not_asked_for_with_more_than_a_secret_holds(self, scene: Scene) -> None:
+        scene.secret("npm", npm=base64.b64encode(b"x" * 1_100_000).decode())
+        scene.image("team-a", build=NEEDS_A_SECRET)
+        await scene.settle()
+        assert scene.ready() == ("False", "BuildSecretsTooLarge")
+        assert scene.jobs() == {}
+        scene.secret("npm", npm="dG9rZW4=")
+        await scene.later(10)
+        assert scene.running() == ["team-a/hello-1"]
+
+
+class TestARecord:
+    async def test_whose_creations_answer_was_lost_is_not_made_twice(self, scene: Scene) -> None:
+        lost = iter([True])
+
+        async def create(request: web.Request, plural: str, *where: str) -> web.Response:
+            answer = await created(request, plural, *where)
+            return refusal(504, "Timeout") if plural == "builds" and next(lost, False) else answer
+
+        created = scene.api.do_post
+        scene.api.do_post = create  # type: ignore[method-assign, assignment]
+        scene.image("team-a")
+        await scene.settle()
+        await scene.later(10)
+        assert scene.builds() == {"hello-1": "Open"}
+        assert scene.running() == ["team-a/hello-1"]
+
+    async def test_that_was_overtaken_is_closed(self, scene: Scene) -> None:
+        scene.image("team-a")
+        await scene.settle()
+        record = scene.get(BUILDS, "team-a", "hello-1")
+        newer = {**record, "metadata": {**record["metadata"], "name": "hello-2", "uid": "newer"}}
+        scene.put(BUILDS, {**newer, "spec": {**record["spec"], "number": 2}})
+        await scene.settle()
+        assert scene.builds() == {"hello-1": "Superseded", "hello-2": "Open"}
+        assert scene.running() == ["team-a/hello-2"]
+
+    async def test_that_is_deleted_takes_its_job_and_secrets_along(self, scene: Scene) -> None:
+        scene.image("team-a")
+        await scene.settle()
+        job = scene.jobs()["team-a/hello-1"]["metadata"]["uid"]
+        scene.drop(BUILDS, "team-a", "hello-1")
+        await scene.settle()
+        assert job not in [one["metadata"]["uid"] for one in scene.jobs().values()]
+        assert scene.running() == ["team-a/hello-2"], "and is made anew, with another number"
+
+    async def test_in_another_repository_is_numbered_after_what_is_there(self, scene: Scene) -> None:
+        scene.registry.tags["team-a/shared"] = {"v3", "build-4", "latest"}
+        scene.image("team-a")
+        await scene.settle()
+        scene.job_ends("team-a/hello-1")
+        await scene.settle()
+        scene.image("team-a", repository=f"{scene.settings.registry}/team-a/shared")
+        await scene.settle()
+        assert list(scene.builds()) == ["hello-1", "hello-5"]
+
+    async def test_is_not_started_for_a_repository_that_is_another_images(self, narrow: Scene) -> None:
+        shared = f"{narrow.settings.registry}/team-b/shared"
+        narrow.image("team-a")
+        narrow.image("team-b", repository=shared)
+        await narrow.settle()
+        assert narrow.builds("team-b") == {"hello-1": "Open"}, "it waits for its place"
+        older = {**narrow.get(IMAGES, "team-b", "hello"), "status": {}}
+        older["metadata"] = {
+            **older["metadata"],
+            "name": "older",
+            "uid": "o",
+            "creationTimestamp": "2025-01-01T00:00:00Z",
+        }
+        narrow.put(IMAGES, {**older, "spec": {**older["spec"], "suspend": True}})
+
+        narrow.job_ends("team-a/hello-1")
+        await narrow.settle()
+        await narrow.later(60)
+
+        assert narrow.ready("team-b") == ("False", "RepositoryInUse")
+        assert narrow.running() == []
+
+
+class TestAConfigMap:
+    async def test_that_changed_before_its_build_began_is_built_as_it_is_now(self, scene: Scene) -> None:
+        def config_map(text: str) -> None:
+            metadata = {"name": "files", "namespace": "team-a"}
+            scene.api.put(CONFIG_MAPS, {"metadata": metadata, "data": {"Dockerfile": text}})
+
+        config_map("FROM one")
+        scene.image("team-a", source={"configMap": {"name": "files"}})
+        await scene.settle()
+        config_map("FROM two")
+
+        scene.image("team-a", source={"configMap": {"name": "files"}}, build={"target": "other"})
+        await scene.settle()
+
+        assert list(scene.builds().values()) == ["Superseded", "Superseded", "Open"]
+        assert scene.running() == ["team-a/hello-3"]
+
+
+class TestAJob:
+    async def test_of_a_name_that_was_there_before_gets_a_secret_of_its_own(self, scene: Scene) -> None:
+        scene.image("team-a")
+        await scene.settle()
+        first = scene.jobs()["team-a/hello-1"]
+        # Its Secret is still there: it is collected a moment later.
+        scene.drop(JOBS, BUILDS_NAMESPACE, first["metadata"]["name"])
+        await scene.settle()
+
+        second = scene.jobs()["team-a/hello-1"]
+        assert second["metadata"]["uid"] != first["metadata"]["uid"]
+        owners = [secret["metadata"]["ownerReferences"][0]["uid"] for secret in scene.secrets()]
+        assert owners == [second["metadata"]["uid"]]
+
+
+class TestASuspendedImage:
+    async def test_ends_its_build_and_keeps_no_secrets(self, scene: Scene) -> None:
+        scene.image("team-a")
+        await scene.settle()
+        scene.image("team-a", suspend=True)
+        scene.job_ends("team-a/hello-1")
+        await scene.settle()
+        assert scene.ready() == ("True", "Suspended")
+        assert scene.status()["latest"]["version"] == "v1"
+        assert scene.jobs() == {}
+
+    async def test_begins_nothing(self, scene: Scene) -> None:
+        scene.image("team-a", suspend=True)
+        await scene.settle()
+        scene.image("team-a", suspend=True, build={"target": "other"})
+        await scene.settle()
+        assert scene.builds() == {}
+
+
+class TestATest:
+    async def test_whose_pods_name_is_somebody_elses_is_no_verdict(self, scene: Scene) -> None:
+        pod: dict[str, Any] = {"name": "hello-1-test-answers", "namespace": "team-a"}
+        scene.api.put(PODS, {"metadata": pod, "status": {"phase": "Succeeded"}})
+        scene.image("team-a", tests=[TEST])
+        await scene.settle()
+        scene.job_ends("team-a/hello-1")
+        await scene.settle()
+        assert scene.ready() == ("False", "NameConflict")
+        scene.api.drop(PODS, "team-a", "hello-1-test-answers")
+        await scene.later(10)
+        assert scene.ready() == ("Unknown", "Testing")
+
+    async def test_that_is_refused_by_the_api_server_fails_the_build(self, scene: Scene) -> None:
+        scene.api.interfere = lambda request: (
+            refusal(422, "Invalid") if request.method == "POST" and request.path.endswith("team-a/pods") else None
+        )
+        scene.image("team-a", tests=[TEST])
+        await scene.settle()
+        scene.job_ends("team-a/hello-1")
+        await scene.settle()
+        assert scene.ready() == ("False", "Refused")
