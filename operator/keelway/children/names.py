@@ -4,15 +4,14 @@ Labels are Keelway's own and never copied from the owner: a GitOps tool that fin
 prunes the child (see the design's API rules).
 """
 
+from keelway.api.labels import IMAGE_LABEL as IMAGE_LABEL
+from keelway.api.labels import IMAGE_NAMESPACE_LABEL as IMAGE_NAMESPACE_LABEL
+from keelway.api.labels import IMAGE_UID_LABEL as IMAGE_UID_LABEL
+from keelway.api.labels import MANAGED_BY as MANAGED_BY
+from keelway.api.labels import MANAGER as MANAGER
 from keelway.api.meta import GROUP
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-MANAGER = "keelway"
-
 APP_LABEL = f"{GROUP}/app"
-IMAGE_LABEL = f"{GROUP}/image"
-IMAGE_NAMESPACE_LABEL = f"{GROUP}/image-namespace"
-IMAGE_UID_LABEL = f"{GROUP}/image-uid"
 BUILD_LABEL = f"{GROUP}/build"
 BUILD_UID_LABEL = f"{GROUP}/build-uid"
 TEST_LABEL = f"{GROUP}/test"

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from keelway.api.labels import IMAGE_UID_LABEL
 from keelway.api.resources import APPS, Resource
 from keelway.cluster.relevance import LAST_APPLIED, fingerprint
-from keelway.cluster.watched import IMAGE_UID_LABEL, WATCHED, Watched
+from keelway.cluster.watched import WATCHED, Watched
 
 _Name = tuple[str, str]  # namespace, name
 # A late answer about an object that is gone comes within seconds; this many deletions do not.
@@ -139,6 +140,12 @@ def controller_of(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The ownerReference of the object's controller."""
     owners = obj["metadata"].get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def is_controlled_by(obj: Mapping[str, Any], uid: str) -> bool:
+    """Whether the object's controller is the one of that uid."""
+    controller = controller_of(obj)
+    return controller is not None and bool(controller["uid"] == uid)
 
 
 def _entry(resource: Resource, obj: Mapping[str, Any]) -> _Entry:

@@ -8,13 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from keelway.api.labels import IMAGE_UID_LABEL, MANAGED_BY, MANAGER
 from keelway.api.resources import APPS, BUILDS, DEPLOYMENTS, HPAS, IMAGES, JOBS, PODS, SERVICES, Resource
-
-MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
-MANAGED_BY: Final = "keelway"
-IMAGE_UID_LABEL: Final = "keelway.dev/image-uid"
-IMAGE_LABEL: Final = "keelway.dev/image"
-IMAGE_NAMESPACE_LABEL: Final = "keelway.dev/image-namespace"
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Watched:
 
 
 def _managed(resource: Resource) -> Watched:
-    return Watched(resource, MANAGED_BY_LABEL, MANAGED_BY)
+    return Watched(resource, MANAGED_BY, MANAGER)
 
 
 WATCHED: Final[tuple[Watched, ...]] = (

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from keelway.api.labels import IMAGE_LABEL, IMAGE_NAMESPACE_LABEL
 from keelway.api.resources import APPS, BUILDS, IMAGES, Resource
 from keelway.cluster.cache import Cache, controller_of
-from keelway.cluster.watched import IMAGE_LABEL, IMAGE_NAMESPACE_LABEL
 from keelway.reconcile.outcome import Key
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from keelway.api.resources import Resource
 from keelway.children.base import HASH_ANNOTATION, KEEP, MANAGER, SCALE_MANAGER, ChildKind, Path, Wanted
 from keelway.cluster import managed_fields
-from keelway.cluster.cache import controller_of
+from keelway.cluster.cache import controller_of, is_controlled_by
 from keelway.cluster.client import Cluster
 from keelway.cluster.drift import differences
 from keelway.errors import AlreadyExists, Conflict, Invalid, KeelwayError, NotLeader, Terminal, Transient, Waiting
@@ -66,7 +66,7 @@ class Settler:
         live = self._cluster.cache.get(kind.resource, namespace, name)
         if live is None:
             return await self._first_apply(owner, kind, child)
-        if not _is_owned(live, owner):
+        if not is_controlled_by(live, owner["metadata"]["uid"]):
             raise _name_conflict(kind, name, live)
         if "deletionTimestamp" in live["metadata"]:
             return live  # made anew once it is gone, which its watch tells
@@ -84,7 +84,7 @@ class Settler:
         found = await self._cluster.get_metadata(kind.resource, metadata["namespace"], metadata["name"])
         if found is None:
             return await self._cluster.apply(kind.resource, _complete(owner, kind, child, None))
-        if not _is_owned(found, owner):
+        if not is_controlled_by(found, owner["metadata"]["uid"]):
             raise _name_conflict(kind, metadata["name"], found)
         # Ours, but not in the cache: its label was taken away, or the watch has yet to bring it.
         live = await self._cluster.get(kind.resource, metadata["namespace"], metadata["name"])
@@ -207,11 +207,6 @@ def _with_uid(wanted: Object, live: Mapping[str, Any]) -> Object:
 
 def _hash_of(obj: Mapping[str, Any]) -> str | None:
     return (obj["metadata"].get("annotations") or {}).get(HASH_ANNOTATION)
-
-
-def _is_owned(obj: Mapping[str, Any], owner: Mapping[str, Any]) -> bool:
-    controller = controller_of(obj)
-    return controller is not None and bool(controller["uid"] == owner["metadata"]["uid"])
 
 
 def _value(obj: Mapping[str, Any], path: Path) -> Any:

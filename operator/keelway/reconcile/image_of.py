@@ -8,7 +8,7 @@ from keelway.api.image import LatestImage
 from keelway.api.resources import DEPLOYMENTS, IMAGES
 from keelway.children import names
 from keelway.children.context import RunImage
-from keelway.cluster.cache import Cache
+from keelway.cluster.cache import Cache, is_controlled_by
 from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
 from keelway.registry.client import Registry
@@ -62,7 +62,7 @@ class ImageFinder:
     def _known(self, app: App, asked: str) -> Found | None:
         """What this same reference was resolved to before: a tag is looked up when the spec changes, and only then."""
         deployment = self._cache.get(DEPLOYMENTS, app.metadata.namespace, app.metadata.name)
-        if deployment is None or not _owned_by(deployment, app) or not _same_user(deployment, app):
+        if deployment is None or not is_controlled_by(deployment, app.metadata.uid) or not _same_user(deployment, app):
             return None
         annotations = deployment["metadata"].get("annotations", {})
         if annotations.get(names.REFERENCE) != asked:
@@ -93,11 +93,6 @@ class ImageFinder:
 def _latest(raw: dict[str, Any]) -> LatestImage | None:
     latest = raw.get("status", {}).get("latest")
     return LatestImage.model_validate(latest) if latest else None
-
-
-def _owned_by(deployment: dict[str, Any], app: App) -> bool:
-    owners = deployment["metadata"].get("ownerReferences", [])
-    return any(owner["uid"] == app.metadata.uid for owner in owners)
 
 
 def _same_user(deployment: dict[str, Any], app: App) -> bool:

@@ -12,7 +12,7 @@ from keelway.api.image import Image
 from keelway.api.meta import API_VERSION
 from keelway.api.resources import BUILDS
 from keelway.children import names
-from keelway.cluster.cache import controller_of
+from keelway.cluster.cache import is_controlled_by
 from keelway.cluster.client import Cluster
 from keelway.errors import AlreadyExists, NotFound, Terminal
 from keelway.reconcile.credentials import Credentials
@@ -116,8 +116,7 @@ def _record(image: Image, number: int, decision: Create, inputs: Inputs) -> dict
 
 
 def _is_open_record_of(image: Image, raw: dict[str, Any]) -> bool:
-    controller = controller_of(raw)
-    if controller is None or controller["uid"] != image.metadata.uid:
+    if not is_controlled_by(raw, image.metadata.uid):
         return False
     try:
         return not ended(Build.parse(raw))
