@@ -137,8 +137,8 @@ class BuildRequest(Model):
 
     `timeout_seconds` bounds the build container; the Job's deadline must leave `caps.fetch_seconds` too.
     `insecure_registries` are host[:port]s spoken to by plain http. `cache_namespace` is the uid of the
-    user's namespace and keeps cache mounts apart. `allowed_networks` are CIDRs a source may live in
-    although they are private.
+    user's namespace and keeps cache mounts apart. `allowed_networks` are CIDRs in which a source or a
+    registry may lie although they are private.
     """
 
     source: SourceRequest

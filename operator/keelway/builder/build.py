@@ -15,6 +15,8 @@ from keelway.errors import KeelwayError
 from keelway.registry.client import Registry
 from keelway.registry.credentials import Keyring
 from keelway.registry.reference import Reference
+from keelway.sources.addresses import parse_networks
+from keelway.sources.transport import GuardedTransport
 
 
 async def build(request: BuildRequest, paths: Paths, redact: Redactor) -> BuildReport:
@@ -36,7 +38,7 @@ async def build(request: BuildRequest, paths: Paths, redact: Redactor) -> BuildR
 async def _inspected(request: BuildRequest, paths: Paths, progress: Progress, digest: str) -> BuildReport:
     image = Reference.parse(request.push_reference).at(digest)
     try:
-        async with Registry(frozenset(request.insecure_registries)) as registry:
+        async with registry_client(request) as registry:
             config = await registry.image_config(image, _keyring(paths.request))
     except KeelwayError as error:
         # The image is there, but what an App must know of it is not: the next attempt is a cached build.
@@ -49,6 +51,16 @@ async def _inspected(request: BuildRequest, paths: Paths, progress: Progress, di
         materials=progress.materials(),
         user=config.user,
         run_as_user=await run_as_user(config.user, str(image), request, paths),
+    )
+
+
+def registry_client(request: BuildRequest) -> Registry:
+    """The client of registries: a tenant's is guarded, the operator's own is reached wherever it is."""
+    return Registry(
+        frozenset(request.insecure_registries),
+        own=request.policy.registry,
+        # Which registries are spoken to by plain http is the administrator's choice.
+        guard=GuardedTransport(parse_networks(request.allowed_networks), plain_http=True),
     )
 
 

@@ -30,7 +30,12 @@ class Login:
 
 @dataclass(frozen=True)
 class Keyring:
-    """The logins of a dockerconfigjson by their keys (`host`, `host:port/path`, `*.host`), longest first."""
+    """The logins of a dockerconfigjson by their keys (`host`, `host:port/path`, `*.host`), backwards by the alphabet.
+
+    That is the kubelet's order (pkg/credentialprovider/keyring.go). Of the keys that cover an image it puts the longer
+    path first, and a host's name before a pattern with `*`. The kubelet goes on to the next key where a registry
+    refuses one; Keelway takes the first.
+    """
 
     logins: tuple[tuple[str, Login], ...] = ()
 
@@ -50,7 +55,7 @@ class Keyring:
         return cls(tuple(sorted(known, key=lambda item: item[0], reverse=True)))
 
     def login(self, reference: Reference) -> Login | None:
-        """The login of the most specific key that covers the reference's repository; None: anonymous."""
+        """The login of the first key that covers the reference's repository; None: anonymous."""
         for key, login in self.logins:
             if _covers(key, reference):
                 return login
@@ -58,12 +63,13 @@ class Keyring:
 
 
 def _key(key: str) -> str:
-    key = key.removeprefix("https://").removeprefix("http://").rstrip("/")
-    # Docker's own key for its hub is https://index.docker.io/v1/.
-    key = key.removesuffix("/v1").removesuffix("/v2")
-    host, slash, path = key.partition("/")
+    host, slash, path = key.removeprefix("https://").removeprefix("http://").partition("/")
+    path = slash + path
+    # The versions of the registry API stand for the host: Docker's own key for its hub is https://index.docker.io/v1/.
+    if path.startswith(("/v1/", "/v2/")):
+        path = path[3:]
     hub = host in ("index.docker.io", "registry-1.docker.io")
-    return f"{DOCKER_HUB if hub else host}{slash}{path}"
+    return f"{DOCKER_HUB if hub else host}{'' if path == '/' else path}"
 
 
 def _login(entry: Mapping[str, Any]) -> Login | None:
@@ -78,8 +84,15 @@ def _login(entry: Mapping[str, Any]) -> Login | None:
 
 
 def _covers(key: str, reference: Reference) -> bool:
-    host, _, path = key.partition("/")
-    patterns, labels = host.split("."), reference.registry.split(".")
-    if len(patterns) != len(labels) or not all(map(fnmatchcase, labels, patterns)):
+    host, slash, path = key.partition("/")
+    (pattern, port), (name, asked_port) = _split(host), _split(reference.registry)
+    patterns, labels = pattern.split("."), name.split(".")
+    if port != asked_port or len(patterns) != len(labels) or not all(map(fnmatchcase, labels, patterns)):
         return False
-    return not path or reference.repository.startswith(path)
+    return f"/{reference.repository}".startswith(slash + path)
+
+
+def _split(host: str) -> tuple[str, str]:
+    """Name and port; a pattern in the name says nothing of the port."""
+    name, colon, port = host.rpartition(":")
+    return (name, port) if colon and port.isdecimal() else (host, "")

@@ -1,4 +1,4 @@
-"""What went wrong with a registry, as errors of `keelway.errors`: pure, used by `client.py`."""
+"""What went wrong with a registry, as errors of `keelway.errors`: pure, used by the modules beside it."""
 
 import socket
 import ssl
@@ -32,12 +32,15 @@ def refused(response: httpx.Response, name: str, logged_in: bool) -> KeelwayErro
     return Waiting("RegistryRefused", f"{host} refused {name} ({status}{said}). Check the registry's rules.")
 
 
-def translated(error: httpx.HTTPError | httpx.InvalidURL, host: str) -> KeelwayError:
+def invalid_host(host: str) -> Terminal:
+    """The reference's host looks like one, and is none."""
+    return Terminal("InvalidReference", f"{host} is no registry host. Correct the reference.")
+
+
+def translated(error: httpx.HTTPError, host: str) -> KeelwayError:
     """The error for a connection that failed."""
-    if isinstance(error, httpx.InvalidURL):
-        return Terminal("InvalidReference", f"{host} is no registry host. Correct the reference.")
     if isinstance(error, httpx.TimeoutException):
-        return Transient("TimedOut", f"{host} did not answer in time. It is tried again; check the registry.")
+        return timed_out(host)
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return _unknown_host(cause, host)
@@ -47,11 +50,36 @@ def translated(error: httpx.HTTPError | httpx.InvalidURL, host: str) -> KeelwayE
         if isinstance(cause, ssl.SSLError):
             return Waiting("TlsFailed", f"No TLS with {host}: {cause.reason}. Check that it speaks https.")
     if isinstance(error, httpx.ConnectError):
-        message = f"Nothing accepts connections at {host}. Check the reference and the registry."
-        return Waiting("ConnectionFailed", message)
-    if isinstance(error, httpx.TooManyRedirects):
-        return Waiting("UnexpectedRedirect", f"{host} redirects without end. Check the registry.")
+        return _nothing_there(host)
     return Transient("ConnectionFailed", f"The connection to {host} broke. It is tried again.")
+
+
+def guarded(error: KeelwayError, host: str) -> KeelwayError:
+    """The error for what a guarded transport met or refused: it speaks of URLs, where the spec has a reference."""
+    if isinstance(error, Waiting) and error.reason == "HostNotFound":
+        return _no_such_host(host)
+    if isinstance(error, Waiting) and error.reason == "ConnectionFailed":
+        return _nothing_there(host)
+    if isinstance(error, Terminal):
+        # Where a registry's name, its realm and its redirects lead is not for the spec to say.
+        return Waiting(error.reason, error.message)
+    return error
+
+
+def timed_out(host: str) -> Transient:
+    """The host was silent for too long, or took too long for all of it."""
+    return Transient("TimedOut", f"{host} did not answer in time. It is tried again; check the registry.")
+
+
+def bad_redirect(host: str, what: str) -> Waiting:
+    """A redirect that is not followed."""
+    return Waiting("UnexpectedRedirect", f"{host} {what}. Check the registry.")
+
+
+def compressed(host: str) -> Waiting:
+    """A body compressed although that was ruled out: nobody knows what it would inflate to."""
+    message = f"{host} compresses its answers unasked. Check the registry, or the proxy before it."
+    return Waiting("UnexpectedEncoding", message)
 
 
 def digest_mismatch(name: str) -> Transient:
@@ -64,10 +92,24 @@ def unreadable(name: str, what: str) -> Waiting:
     return Waiting("UnreadableImage", f"{name} {what}. Push an image for this platform.")
 
 
+def too_many_tags(name: str) -> Waiting:
+    """The list of a repository's tags goes on beyond all use."""
+    return Waiting("TooManyTags", f"{name} has more tags than Keelway reads. Remove some, or use another repository.")
+
+
 def _unknown_host(cause: socket.gaierror, host: str) -> KeelwayError:
     if cause.errno == socket.EAI_AGAIN:
         return Transient("HostNotFound", f"The DNS did not answer for {host}. It is tried again.")
+    return _no_such_host(host)
+
+
+def _no_such_host(host: str) -> Waiting:
     return Waiting("HostNotFound", f"The registry {host} was not found. Correct the reference, or the DNS.")
+
+
+def _nothing_there(host: str) -> Waiting:
+    message = f"Nothing accepts connections at {host}. Check the reference and the registry."
+    return Waiting("ConnectionFailed", message)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -86,5 +128,5 @@ def _said(response: httpx.Response) -> str:
     try:
         first = response.json()["errors"][0]
         return f": {first.get('code')} {first.get('message')}"[:_MAX_SAID]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return ""

@@ -6,7 +6,7 @@ part of a name is a registry only where it looks like a host (a dot, a port, an 
 
 import re
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeGuard
 
 from keelway.errors import Terminal
 
@@ -75,6 +75,11 @@ class Reference:
             and (self.tag is None or _TAG.fullmatch(self.tag) is not None)
             and (self.digest is None or _DIGEST.fullmatch(self.digest) is not None)
         )
+
+
+def is_digest(value: object) -> TypeGuard[str]:
+    """Whether it is the digest of a manifest or a blob: what registries say is theirs to choose."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _split(name: str) -> tuple[str, str]:

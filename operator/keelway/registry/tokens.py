@@ -3,6 +3,7 @@
 The protocol: distribution.github.io/distribution/spec/auth/token. Used by `client.py`.
 """
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ import httpx
 
 from keelway.errors import Forbidden, Waiting
 from keelway.registry.credentials import Login
-from keelway.registry.faults import refused, translated
+from keelway.registry.faults import refused
 from keelway.registry.reference import Reference
+from keelway.registry.wire import Call, Wire, is_web, read
 
 _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 # The specification's default life of a token, and the least it recommends.
@@ -53,9 +55,7 @@ class Tokens:
         self._known.pop(scope.key(), None)
 
 
-async def answer(
-    challenge: httpx.Response, scope: Scope, client: httpx.AsyncClient, insecure: bool
-) -> tuple[str, float] | None:
+async def answer(challenge: httpx.Response, scope: Scope, wire: Wire, insecure: bool) -> tuple[str, float] | None:
     """The Authorization header that a 401 asks for and its life in seconds; None where there is none to give.
 
     Raises Waiting or Transient as the realm answers. Credentials go to a plain-http realm only for a
@@ -65,37 +65,44 @@ async def answer(
     for header in offered:
         scheme, _, rest = header.partition(" ")
         if scheme.lower() == "bearer":
-            return await _token(dict(_PARAMETER.findall(rest)), scope, client, insecure)
+            return await _token(dict(_PARAMETER.findall(rest)), scope, wire, insecure)
     if any(header.lower().startswith("basic") for header in offered) and scope.login is not None:
         return scope.login.basic(), 3600.0
     return None
 
 
-async def _token(
-    parameters: Mapping[str, str], scope: Scope, client: httpx.AsyncClient, insecure: bool
-) -> tuple[str, float]:
-    realm = parameters.get("realm", "")
-    if not realm.startswith("https://") and not (insecure and realm.startswith("http://")):
-        message = f"{scope.reference.registry} names no https realm for its tokens. Check the registry."
-        raise Waiting("RegistryRefused", message)
+async def _token(parameters: Mapping[str, str], scope: Scope, wire: Wire, insecure: bool) -> tuple[str, float]:
     query = {"scope": f"repository:{scope.reference.repository}:{scope.actions}"}
     if "service" in parameters:
         query["service"] = parameters["service"]
-    headers = {"Authorization": scope.login.basic()} if scope.login is not None else {}
+    url = _realm(parameters.get("realm", ""), scope, insecure).copy_merge_params(query)
+    response = await wire.send(Call("GET", url), scope.login.basic() if scope.login is not None else None)
     try:
-        response = await client.get(httpx.URL(realm).copy_merge_params(query), headers=headers)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise translated(error, scope.reference.registry) from error
-    if response.status_code != httpx.codes.OK or len(response.content) > _MAX_ANSWER_BYTES:
-        raise refused(response, scope.reference.name, scope.login is not None)
-    return _parsed(response, scope)
+        if response.status_code != httpx.codes.OK:
+            raise refused(response, scope.reference.name, scope.login is not None)
+        return _parsed(await read(response, _MAX_ANSWER_BYTES), scope)
+    finally:
+        await response.aclose()
 
 
-def _parsed(response: httpx.Response, scope: Scope) -> tuple[str, float]:
+def _realm(text: str, scope: Scope, insecure: bool) -> httpx.URL:
     try:
-        body = response.json()
-        token = body.get("token") or body["access_token"]
-        return f"Bearer {token}", float(body.get("expires_in") or _LIFE_SECONDS)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        url = httpx.URL()
+    if not is_web(url) or (url.scheme != "https" and not insecure):
+        message = f"{scope.reference.registry} names no https realm for its tokens. Check the registry."
+        raise Waiting("RegistryRefused", message)
+    return url
+
+
+def _parsed(body: bytes | None, scope: Scope) -> tuple[str, float]:
+    try:
+        document = json.loads(body or b"")
+        token = document.get("token") or document["access_token"]
+        # As a header may carry it: a token is the registry's to choose.
+        f"{token}".encode("ascii")
+        return f"Bearer {token}", float(document.get("expires_in") or _LIFE_SECONDS)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         message = f"{scope.reference.registry} gave no token. Check the registry's authentication."
         raise Forbidden("Unauthorized", message) from error

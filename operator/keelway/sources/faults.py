@@ -38,17 +38,36 @@ def invalid_url(detail: str) -> Terminal:
 
 
 def insecure(where: str) -> Terminal:
-    """Plain http (or a redirect to it), where nothing protects the content."""
+    """Plain http, where nothing protects the content."""
     return Terminal("InsecureUrl", f"{where} plain http, which anyone on the way can change. Use https.")
 
 
-def address_refused(host: str, address: str, kind: str) -> Terminal:
-    """The host leads to a range that tenants must not reach."""
-    return Terminal(
-        "AddressRefused",
-        f"{host} leads to {address}, a {kind} address. Use a public host, or have the administrator add its "
-        "network to KEELWAY_ALLOWED_NETWORKS.",
+def insecure_redirect(url: httpx.URL) -> Waiting:
+    """A redirect to plain http: the server's fault, not the URL's."""
+    return Waiting(
+        "InsecureUrl",
+        f"{shown(url)} redirects to plain http, which anyone on the way can change. "
+        "Have that server redirect to https, or use another URL.",
     )
+
+
+def address_refused(host: str, address: str, kind: str, *, is_literal: bool) -> Terminal | Waiting:
+    """The host leads to a range that tenants must not reach: an address for good, a name while the DNS says so."""
+    message = (
+        f"{host} leads to {address}, a {kind} address. Use a public host, or have the administrator add its "
+        "network to KEELWAY_ALLOWED_NETWORKS."
+    )
+    return Terminal("AddressRefused", message) if is_literal else Waiting("AddressRefused", message)
+
+
+def of_redirect(error: Terminal) -> Waiting:
+    """Where a server redirects to is its own doing, which no change of the spec cures."""
+    return Waiting(error.reason, error.message)
+
+
+def timed_out(url: httpx.URL) -> Transient:
+    """The server was silent for too long, or took too long for all of it."""
+    return Transient("TimedOut", f"{shown(url)} did not answer in time. It is tried again; check that server.")
 
 
 def too_large(url: httpx.URL, max_bytes: int) -> Terminal:
@@ -95,7 +114,7 @@ def translated(error: Exception, url: httpx.URL) -> Exception:
     if isinstance(error, KeelwayError):
         return error
     if isinstance(error, httpcore.TimeoutException | TimeoutError):
-        return Transient("TimedOut", f"{where} did not answer in time. It is tried again; check that server.")
+        return timed_out(url)
     if isinstance(tls, ssl.SSLCertVerificationError):
         message = f"The certificate of {where} was refused: {tls.verify_message}. Renew or correct it."
         return Waiting("TlsFailed", message)

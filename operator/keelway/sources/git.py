@@ -4,16 +4,17 @@ The operator polls with `resolve`; `builder/gitfetch.py` fetches through the sam
 2 is asked for (gitprotocol-v2), where the server sends only the refs named; version 0 is understood too.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import httpx
 
 from keelway.errors import Terminal, Waiting
 from keelway.sources.credentials import Credentials
-from keelway.sources.faults import origin_of
+from keelway.sources.faults import origin_of, timed_out
 from keelway.sources.guard import Answer, GuardedHttp, Request
 from keelway.sources.pktline import Mark, Packet, decode, encode, text
 
@@ -22,6 +23,9 @@ _SERVICE = "git-upload-pack"
 _ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 # Version 0 lists every ref: 32 MiB hold about 400,000 of them.
 _MAX_REFS_BYTES = 32 * 1024 * 1024
+# `resolve` ends within this: httpx's timeouts are each for one read, so that a byte now and then would hold a pass, and
+# the worker that it occupies, for ever. A build's fetch has deadlines of its own.
+RESOLVE_SECONDS = 60
 _AGENT = b"agent=keelway\n"
 
 
@@ -53,8 +57,9 @@ class Remote:
     async def _list_refs_v2(self, prefixes: Sequence[str]) -> tuple[Ref, ...]:
         wanted = [f"ref-prefix {prefix}\n".encode() for prefix in prefixes]
         body = encode(b"command=ls-refs\n", _AGENT, Mark.DELIMITER, b"peel\n", *wanted, Mark.FLUSH)
-        async with self.ask(body, _MAX_REFS_BYTES) as packets:
-            lines = [text(packet) async for packet in packets if isinstance(packet, bytes)]
+        with _of_refs():
+            async with self.ask(body, _MAX_REFS_BYTES) as packets:
+                lines = [text(packet) async for packet in packets if isinstance(packet, bytes)]
         return tuple(ref for line in lines if (ref := _ref_of_v2(line)) is not None)
 
     @asynccontextmanager
@@ -79,8 +84,12 @@ async def resolve(url: str, revision: str | None, credentials: Credentials | Non
     """
     if revision is not None and _COMMIT.fullmatch(revision):
         return revision
-    remote = await connect(url, credentials, http)
-    return (await find(remote, revision)).commit
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            remote = await connect(url, credentials, http)
+            return (await find(remote, revision)).commit
+    except TimeoutError as error:
+        raise timed_out(httpx.URL(url)) from error
 
 
 async def find(remote: Remote, revision: str | None) -> Ref:
@@ -106,10 +115,11 @@ async def connect(url: str, credentials: Credentials | None, http: GuardedHttp) 
         headers={"Git-Protocol": "version=2"},
         credentials=credentials,
     )
-    async with http.stream(request, _MAX_REFS_BYTES) as answer:
-        if answer.content_type != _ADVERTISEMENT:
-            raise _no_repository(answer)
-        packets = [packet async for packet in _checked(answer)]
+    with _of_refs():
+        async with http.stream(request, _MAX_REFS_BYTES) as answer:
+            if answer.content_type != _ADVERTISEMENT:
+                raise _no_repository(answer)
+            packets = [packet async for packet in _checked(answer)]
     base = answer.url.partition("?")[0].removesuffix("/info/refs")
     same_origin = origin_of(httpx.URL(base)) == origin_of(httpx.URL(url))
     return _remote([p for p in packets if isinstance(p, bytes)], base, credentials if same_origin else None, http)
@@ -170,6 +180,17 @@ async def _checked(answer: Answer) -> AsyncIterator[Packet]:
             said = text(packet)[4:300]
             raise Waiting("GitRefused", f"{answer.where} said: {said}. Check the repository and its access.")
         yield packet
+
+
+@contextmanager
+def _of_refs() -> Iterator[None]:
+    """A list of refs that is too long is the repository's doing: cut down there, the spec's URL serves again."""
+    try:
+        yield
+    except Terminal as error:
+        if error.reason != "ResponseTooLarge":
+            raise
+        raise Waiting(error.reason, error.message) from error
 
 
 def _no_repository(answer: Answer) -> Waiting:

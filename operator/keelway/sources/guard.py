@@ -8,16 +8,19 @@ followed here, each one checked anew. The environment's proxies are not used: th
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Self
 
 import httpx
 
+from keelway.errors import Terminal
 from keelway.sources.addresses import Network
 from keelway.sources.credentials import Credentials
 from keelway.sources.faults import (
     bad_redirect,
-    insecure,
+    insecure_redirect,
     invalid_url,
+    of_redirect,
     origin_of,
     refused_by_server,
     shown,
@@ -56,7 +59,11 @@ class GuardedHttp:
 
     def __init__(self, guard: Guard) -> None:
         self._client = httpx.AsyncClient(
-            transport=GuardedTransport(guard.allowed, guard.plain_http), timeout=_TIMEOUT, trust_env=False
+            transport=GuardedTransport(guard.allowed, guard.plain_http),
+            timeout=_TIMEOUT,
+            trust_env=False,
+            # None: they would pile up, and one tenant's would go with another's requests.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     async def __aenter__(self) -> Self:
@@ -76,7 +83,8 @@ class GuardedHttp:
 
         Raises Terminal (InvalidUrl, InsecureUrl, AddressRefused, ResponseTooLarge), Waiting (HostNotFound,
         ConnectionFailed, TlsFailed, Unauthorized, NotFound, RateLimited, UnexpectedRedirect,
-        UnexpectedAnswer) or Transient (ServerFailed, TimedOut, ConnectionFailed).
+        UnexpectedAnswer; AddressRefused of a name, and what a redirect leads to) or Transient (ServerFailed,
+        TimedOut, ConnectionFailed).
         """
         response, origin_kept = await self._follow(request)
         try:
@@ -87,12 +95,16 @@ class GuardedHttp:
             await response.aclose()
 
     async def _follow(self, request: Request) -> tuple[httpx.Response, bool]:
-        url = _parse(request.url)
-        origin = origin_of(url)
+        first = url = _parse(request.url)
         for _ in range(MAX_REDIRECTS + 1):
-            origin_kept = origin_of(url) == origin
+            origin_kept = origin_of(url) == origin_of(first)
             credentials = request.credentials if origin_kept else None
-            response = await self._send(url, replace(request, credentials=credentials))
+            try:
+                response = await self._send(url, replace(request, credentials=credentials))
+            except Terminal as error:
+                if url is first:
+                    raise
+                raise of_redirect(error) from error
             if not response.is_redirect:
                 return response, origin_kept
             await response.aclose()
@@ -150,7 +162,7 @@ def _redirected(url: httpx.URL, response: httpx.Response, method: str) -> httpx.
     if not _is_web(target) or target.userinfo:
         raise bad_redirect(url, "redirects to what is no plain web URL")
     if url.scheme == "https" and target.scheme == "http":
-        raise insecure(f"{shown(url)} redirects to")
+        raise insecure_redirect(url)
     return target
 
 

@@ -16,6 +16,9 @@ from keelway.sources.addresses import Address, Network, is_allowed, parse_addres
 from keelway.sources.faults import address_refused, insecure, not_resolved, port_of, shown, translated
 
 _RESOLVE_SECONDS = 10
+# More than the operator's workers (32 by default) use at once: httpcore's own 10 would let ten servers that hang stop
+# the polling of every source.
+_MAX_CONNECTIONS = 100
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -26,7 +29,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._plain_http = plain_http
         # The system's default bundle; OpenSSL itself honours SSL_CERT_FILE and SSL_CERT_DIR.
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(), network_backend=_CheckedBackend(allowed)
+            ssl_context=ssl.create_default_context(),
+            max_connections=_MAX_CONNECTIONS,
+            network_backend=_CheckedBackend(allowed),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -117,4 +122,13 @@ def _check(host: str, addresses: Sequence[Address], allowed: Sequence[Network]) 
     for address in addresses:
         kind = refusal(address, allowed)
         if kind is not None:
-            raise address_refused(host, str(address), kind)
+            raise address_refused(host, str(address), kind, is_literal=_is_literal(host))
+
+
+def _is_literal(host: str) -> bool:
+    """Whether the host is an address in any form that getaddrinfo takes (127.1, 0x7f000001), without asking a DNS."""
+    try:
+        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return True

@@ -177,8 +177,13 @@ async def test_a_download_over_its_cap_is_reported(job: Job) -> None:
 
 async def test_an_address_that_is_not_allowed_is_reported(job: Job) -> None:
     async with serve(serving(b"x")) as url:
-        report = await job.run("fetch", request_for(archive_at(url, b"x"), allowed_networks=()))
-    assert (report.reason, report.retryable) == ("AddressRefused", False)
+        by_name, by_address = [
+            await job.run("fetch", request_for(archive_at(at, b"x"), allowed_networks=()))
+            for at in (url, url.replace("localhost", "127.0.0.1"))
+        ]
+    # Where a name leads may change without the spec.
+    assert (by_name.reason, by_name.retryable) == ("AddressRefused", True)
+    assert (by_address.reason, by_address.retryable) == ("AddressRefused", False)
 
 
 async def hanging(request: web.Request) -> web.StreamResponse:

@@ -39,16 +39,52 @@ def test_every_key_of_docker_hub_serves_its_images(key: str) -> None:
     assert login_for(keyring(**{key: entry("hub")}), "nginx") == "hub"
 
 
-def test_the_key_with_the_longest_path_wins() -> None:
-    ring = keyring(**{"reg.example.org": entry("all"), "reg.example.org/team": entry("team")})
-    assert login_for(ring, "reg.example.org/team/app") == "team"
-    assert login_for(ring, "reg.example.org/other/app") == "all"
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("keys", "image", "wins"),
+    [
+        (("reg.example.org", "reg.example.org/team"), "reg.example.org/team/app", "reg.example.org/team"),
+        (("reg.example.org", "reg.example.org/team"), "reg.example.org/other/app", "reg.example.org"),
+        (("reg.example.org/team", "reg.example.org/team-a"), "reg.example.org/team-a/x", "reg.example.org/team-a"),
+        (("reg.example.org/a", "reg.example.org/a/b/c", "reg.example.org/a/b"), "reg.example.org/a/b/x",
+         "reg.example.org/a/b"),
+        (("*.example.org", "reg.example.org"), "reg.example.org/x", "reg.example.org"),
+        (("*.example.org/team/app", "*.example.org/team"), "reg.example.org/team/app", "*.example.org/team/app"),
+        # A host by its name goes before a pattern, however long the pattern's path is.
+        (("*.example.org/team", "reg.example.org"), "reg.example.org/team/app", "reg.example.org"),
+    ],
+)  # fmt: skip
+def test_the_most_specific_key_wins_as_with_the_kubelet(
+    keys: tuple[str, ...], image: str, wins: str, backwards: bool
+) -> None:
+    ring = keyring(**{key: entry(key) for key in (reversed(keys) if backwards else keys)})
+    assert login_for(ring, image) == wins
+
+
+def test_a_path_is_the_beginning_of_the_repositorys() -> None:
+    assert login_for(keyring(**{"reg.example.org/team": entry("x")}), "reg.example.org/teams/app") == "x"
+    ring = keyring(**{"reg.example.org/team/": entry("x")})
+    assert login_for(ring, "reg.example.org/teams/app") is None
+    assert login_for(ring, "reg.example.org/team/app") == "x"
+
+
+@pytest.mark.parametrize("key", ["https://reg.example.org/v2/", "http://reg.example.org/v1/", "reg.example.org/"])
+def test_an_api_version_stands_for_the_host(key: str) -> None:
+    assert login_for(keyring(**{key: entry("x")}), "reg.example.org/team/app") == "x"
+
+
+def test_a_path_below_an_api_version_counts() -> None:
+    ring = keyring(**{"https://reg.example.org/v2/team": entry("x")})
+    assert login_for(ring, "reg.example.org/team/app") == "x"
+    assert login_for(ring, "reg.example.org/other/app") is None
 
 
 def test_a_port_belongs_to_the_host() -> None:
     ring = keyring(**{"reg:5000": entry("x")})
     assert login_for(ring, "reg:5000/a") == "x"
     assert login_for(ring, "reg:5001/a") is None
+    assert login_for(keyring(**{"reg.*": entry("x")}), "reg.org:5000/a") is None
+    assert login_for(keyring(**{"reg.*:5000": entry("x")}), "reg.org:5000/a") == "x"
 
 
 def test_a_wildcard_stands_for_one_label() -> None:

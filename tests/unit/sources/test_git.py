@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from keelway.errors import Forbidden, NotFound, Transient, Waiting
+from keelway.sources import git
 from keelway.sources.credentials import Credentials
 from keelway.sources.git import resolve
 from keelway.sources.guard import Guard, GuardedHttp
@@ -146,6 +147,36 @@ async def test_a_servers_own_words_reach_the_message(http: GuardedHttp) -> None:
     async with serve(says) as url:
         with pytest.raises(Waiting, match=r"GitRefused.*access is closed today"):
             await resolve(f"{url}/x", "main", None, http)
+
+
+async def test_a_server_that_hangs_is_left_in_time(http: GuardedHttp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "RESOLVE_SECONDS", 0.2)
+
+    async def hanging(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/x-git-upload-pack-advertisement"})
+        await response.prepare(request)
+        await response.write(b"000")
+        await asyncio.Event().wait()
+        return response
+
+    async with serve(hanging) as url, asyncio.timeout(10):
+        with pytest.raises(Transient) as caught:
+            await resolve(f"{url}/x?token=s3cret", "main", None, http)
+    assert caught.value.reason == "TimedOut"
+    assert "s3cret" not in caught.value.message
+
+
+@VERSIONS
+async def test_a_list_of_refs_that_is_too_long_waits_to_be_cut_down(
+    repository: Repository, http: GuardedHttp, monkeypatch: pytest.MonkeyPatch, version_2: bool
+) -> None:
+    for number in range(20):
+        repository.git("branch", f"main{number}")
+    # What protocol 2 says first has its place, the branches have none.
+    monkeypatch.setattr(git, "_MAX_REFS_BYTES", 400)
+    async with serve(backend(repository.path.parent, version_2)) as url:
+        with pytest.raises(Waiting, match="ResponseTooLarge"):
+            await resolve(f"{url}/app.git", "main", None, http)
 
 
 async def test_packets_survive_any_cut_of_the_stream() -> None:

@@ -1,0 +1,42 @@
+"""How the build container reads back what it pushed."""
+
+import pytest
+from aiohttp import web
+
+from keelway.api.buildrequest import Policy
+from keelway.builder.build import registry_client
+from keelway.errors import NotFound, Waiting
+from keelway.registry.credentials import Keyring
+from keelway.registry.reference import Reference
+from tests.unit.builder.requests import FILES, request_for
+from tests.unit.web import serve
+
+
+async def test_a_registry_is_guarded_unless_it_is_the_operators() -> None:
+    calls = []
+
+    async def handle(request: web.Request) -> web.Response:
+        calls.append(request.path)
+        return web.Response(status=404)
+
+    async with serve(handle) as url:
+        host = url.removeprefix("http://")
+        for own in (host, "registry.example.org"):
+            policy = Policy(registry=own, own_repositories=f"{own}/team/")
+            request = request_for(FILES, policy=policy, insecure_registries=(host,), allowed_networks=())
+            async with registry_client(request) as client:
+                with pytest.raises(NotFound if own == host else Waiting) as caught:
+                    await client.resolve(Reference(host, "team/app", "v1"), Keyring())
+            assert caught.value.reason == ("NotFound" if own == host else "AddressRefused")
+    assert calls == ["/v2/team/app/manifests/v1"]
+
+
+async def test_a_tenants_registry_in_an_allowed_network_is_reached() -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=404)
+
+    async with serve(handle) as url:
+        host = url.removeprefix("http://")
+        async with registry_client(request_for(FILES, insecure_registries=(host,))) as client:
+            with pytest.raises(NotFound):
+                await client.resolve(Reference(host, "team/app", "v1"), Keyring())
