@@ -20,8 +20,8 @@ Three things to try, after this line in your shell:
 
   export PATH={path}:$PATH KUBECONFIG={kubeconfig}
 
-1. Change the greeting in examples/hello/hello.yaml, apply it, and watch the new version roll out:
-     kubectl apply --server-side -f examples/hello && kubectl get images,builds,apps -w
+1. Change the greeting in examples/hello/hello.yaml, apply it, and watch the new version roll out (end with Ctrl-C):
+     kubectl apply --server-side -f examples/hello && kubectl get apps -w
 2. Break its Dockerfile in the same way. The old version serves on, and this says what is wrong:
      kubectl describe image/hello
 3. Delete the Deployment. It is back before you can look:

@@ -56,6 +56,8 @@ def must_build(settings: Settings, progress: Progress, catalogue: Catalogue) -> 
 def ensure_cluster(settings: Settings, progress: Progress, image: str | None) -> None:
     with progress.step("look for the cluster") as step:
         if kind.nodes(settings, step.log) and kind.complete(settings, step.log):
+            if not settings.kubeconfig.exists():
+                kind.export_kubeconfig(settings, step.log)  # the cluster was made from another checkout
             if kind.healthy(settings, step.log) or kind.revive(settings, progress, step):
                 return
             progress.say("the cluster there does not answer: it is made anew")

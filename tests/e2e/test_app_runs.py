@@ -177,6 +177,21 @@ def test_an_app_shows_what_its_pods_die_of(tenant: Tenant, web: Web) -> None:
     assert "Correct the program" in told["message"]
 
 
+def test_a_program_without_ports_that_dies_at_once_is_never_ready(tenant: Tenant, web: Web) -> None:
+    tenant.apply(_app(web.reference, ports=None, command=["python", "-c", "raise SystemExit(4)"]))
+
+    assert "exited with code 4" in tenant.wait_for_reason("app/web", "CrashLoop")["message"]
+    assert "RolledOut" not in tenant.event_reasons("web")
+
+
+def test_a_port_that_nothing_listens_on_is_named(tenant: Tenant, web: Web) -> None:
+    tenant.apply(_app(web.reference, ports=[{"name": "http", "port": 9999}]))
+
+    told = tenant.wait_for_reason("app/web", "ProbeFailing", seconds=60)
+    assert "its readiness probe (TCP port http) does not succeed" in told["message"]
+    assert "correct probes.readiness and ports" in told["message"]
+
+
 def test_an_image_that_cannot_be_found_is_named(tenant: Tenant, web: Web) -> None:
     missing = f"{web.repository}:no-such-tag"
 
@@ -185,8 +200,7 @@ def test_an_image_that_cannot_be_found_is_named(tenant: Tenant, web: Web) -> Non
     told = tenant.wait_for_reason("app/web", "ImagePullFailed")
     assert missing in told["message"]
     assert "Check the image's name" in told["message"]
-    note = tenant.condition("app/web", "ImageReady")
-    assert note["reason"] == "DigestNotResolved"
+    assert tenant.condition("app/web", "ImageReady")["status"] == "False"
     tenant.apply(_app(web.reference))
     tenant.wait("app/web")
 

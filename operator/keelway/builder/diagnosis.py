@@ -117,7 +117,7 @@ def _denied(found: re.Match[str], failure: Failure) -> Diagnosis:
 def _base_image(found: re.Match[str], failure: Failure) -> Diagnosis:
     image, why = found["image"], found["why"]
     reason, cause, remedy = _base_image_fault(why)
-    message = f"{failure.place}: the image {image} {cause}. {remedy}"
+    message = f"{failure.place}: the image {image} {cause}. {remedy} It is tried again by itself."
     return Diagnosis(Step.BUILD, reason, message, retryable=True)
 
 
@@ -130,8 +130,8 @@ def _base_image_fault(why: str) -> tuple[str, str, str]:
     if "no such host" in why:
         return "BaseImageNotFound", "names a registry that was not found", "Correct its name."
     if re.search(r"\b429\b|toomanyrequests", why, re.I):
-        return "RateLimited", "cannot be read now, its registry limits the rate", "It is tried again."
-    return "BaseImageUnavailable", f"cannot be read: {_short(why)}", "It is tried again; check its registry."
+        return "RateLimited", "cannot be read now, its registry limits the rate", "Wait."
+    return "BaseImageUnavailable", f"cannot be read: {_short(why)}", "Check its registry."
 
 
 def _push(found: re.Match[str], _: Failure) -> Diagnosis:

@@ -13,7 +13,8 @@ CONTAINER: Final = "app"
 # Endpoint removal reaches every node's proxy a moment after the pod is told to stop: it serves on meanwhile.
 DRAIN_SECONDS: Final = 5
 # A new pod's address reaches every node's proxy a moment after it is ready: only then it counts as available, an old
-# pod goes, and the App is Ready. kube-proxy gathers changes for 1 s; the rest is for a cluster that is busy.
+# pod goes, and the App is Ready. kube-proxy gathers changes for 1 s; the rest is for a cluster that is busy. And a
+# program that dies at once never counts, also where there is no port to ask.
 SETTLE_SECONDS: Final = 3
 # Kubernetes' own default of 30 s for a graceful stop, on top of the drain.
 GRACE_SECONDS: Final = 30 + DRAIN_SECONDS
@@ -30,12 +31,11 @@ def build(context: AppContext) -> Wanted:
         "selector": {"matchLabels": names.app_selector(app.metadata.name)},
         # The new pod must be ready before an old one goes, also with a single replica.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+        "minReadySeconds": SETTLE_SECONDS,
         "progressDeadlineSeconds": PROGRESS_SECONDS,
         "revisionHistoryLimit": 3,
         "template": _pod_template(app, context.image),
     }
-    if app.spec.ports:
-        spec["minReadySeconds"] = SETTLE_SECONDS
     if app.spec.autoscale is None:
         spec["replicas"] = app.spec.replicas if app.spec.replicas is not None else 1
     return {

@@ -102,7 +102,7 @@ class AppReconciler:
         pods = [pod async for pod in self._cluster.list(PODS, app.metadata.namespace, label_selector=selector)]
         if "@" not in image:
             image = running_digest(pods, _container(deployment)["name"]) or image
-        return replace(observed, image=image, finding=None if done else diagnose(pods))
+        return replace(observed, image=image, finding=None if done else diagnose(pods, self._clock()))
 
     async def _write_status(self, raw: dict[str, Any], status: dict[str, Any]) -> None:
         before = raw.get("status", {})

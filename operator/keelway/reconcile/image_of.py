@@ -46,7 +46,7 @@ class ImageFinder:
         if raw is None:
             raise Waiting(
                 "ImageNotFound",
-                f"There is no Image {name} in {app.metadata.namespace}. Create it; the App starts by itself then.",
+                f"There is no Image {name} in {app.metadata.namespace}. Create it; work goes on by itself then.",
             )
         latest = _latest(raw)
         if latest is None:

@@ -12,7 +12,7 @@ from keelway.api.build import Build
 from keelway.api.image import Image
 from keelway.api.resources import BUILDS, IMAGES, JOBS
 from keelway.children import names
-from keelway.cluster.cache import Cache
+from keelway.cluster.cache import Cache, is_controlled_by
 from keelway.errors import Terminal
 from keelway.reconcile.admission import Waiting, admitted
 from keelway.reconcile.outcome import Key
@@ -80,14 +80,14 @@ class Places:
         ]
 
     def _waiting_builds(self) -> list[Build]:
-        """Records without a Job whose Image is there and not suspended."""
+        """Records without a Job, of an Image that is there and not suspended."""
         found = []
         for raw in self._cache.list(BUILDS):
             # Records that have ended are nearly all there are: they are told apart before they are parsed.
             build = None if _is_closed(raw) else _parsed(raw)
             if build is None or built(build) or build.metadata.uid in self._taken:
                 continue
-            if self._has_job(build) or not self._has_active_image(build):
+            if self._has_job(build) or not self._is_of_active_image(build, raw):
                 continue
             found.append(build)
         return found
@@ -96,9 +96,12 @@ class Places:
         name = names.job_name(build.metadata.name, build.metadata.uid)
         return self._cache.get(JOBS, self._settings.builds_namespace, name) is not None
 
-    def _has_active_image(self, build: Build) -> bool:
+    def _is_of_active_image(self, build: Build, raw: Mapping[str, Any]) -> bool:
+        """A record that somebody made by hand is nobody's: no pass would ever start it."""
         image = self._cache.get(IMAGES, build.metadata.namespace, build.spec.image)
-        return image is not None and not image["spec"].get("suspend", False)
+        if image is None or not is_controlled_by(raw, image["metadata"]["uid"]):
+            return False
+        return not image["spec"].get("suspend", False)
 
 
 def _is_closed(raw: Mapping[str, Any]) -> bool:

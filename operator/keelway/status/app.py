@@ -16,6 +16,7 @@ from keelway.status.diagnosis import Finding, Outlook
 IMAGE_READY = "ImageReady"
 AVAILABLE = "Available"
 
+_NOT_PULLED = frozenset({"ImagePullFailed", "InvalidImageName"})
 _COUNTS = ("updatedReplicas", "replicas", "availableReplicas")
 
 
@@ -98,6 +99,8 @@ def service_url(app: App) -> str | None:
 
 
 def _image_ready(observed: AppObserved) -> Fact:
+    if observed.finding is not None and observed.finding.reason in _NOT_PULLED:
+        return Fact(IMAGE_READY, FALSE, observed.finding.reason, observed.finding.message)
     if observed.image_note is not None:
         return Fact(IMAGE_READY, TRUE, observed.image_note.reason, observed.image_note.message)
     if observed.image_ready:
@@ -124,7 +127,7 @@ def _summary(app: App, observed: AppObserved) -> list[Fact]:
     problem, finding, deployment = observed.problem, observed.finding, observed.deployment
     if problem is not None:
         progress = Progress.STALLED if isinstance(problem, Terminal) else Progress.RECONCILING
-        return summary(FALSE, progress, problem.reason, problem.message)
+        return summary(FALSE, progress, problem.reason, f"{problem.message}{_meanwhile(observed)}")
     if deployment is None:
         return summary(FALSE, Progress.RECONCILING, "Deploying", "The Deployment is being made.")
     if rolled_out(app, deployment):
@@ -137,6 +140,12 @@ def _summary(app: App, observed: AppObserved) -> list[Fact]:
     own = told.outlook is Outlook.OWN_CHANGE or (late is not None and told.outlook is Outlook.OPEN)
     progress = Progress.STALLED if own else Progress.RECONCILING
     return summary(FALSE, progress, told.reason, told.message)
+
+
+def _meanwhile(observed: AppObserved) -> str:
+    """What a problem leaves alone."""
+    serving = (observed.deployment or {}).get("status", {}).get("availableReplicas", 0)
+    return f" {observed.version or 'What ran before'} serves on." if serving else ""
 
 
 def _serving(observed: AppObserved) -> str:

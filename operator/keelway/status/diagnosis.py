@@ -4,12 +4,16 @@ Of an App the pods are those that its selector finds, and only the newest templa
 its running build. A finding says the cause first, then what to do.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 _TAIL = 1024
+# Most programs answer within seconds; a message that comes and goes would only disturb.
+_TO_GET_READY = timedelta(seconds=15)
 
 
 class Outlook(Enum):
@@ -52,12 +56,13 @@ _WAITING: Mapping[str, tuple[str, str, Outlook]] = {
     "RunContainerError": ("ContainerStartFailed", _START_REMEDY, Outlook.OPEN),
 }
 # How a container ended that was never really started (runc could not find or run its command).
-_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 
 
-def diagnose(pods: Iterable[Mapping[str, Any]]) -> Finding | None:
+def diagnose(pods: Iterable[Mapping[str, Any]], now: datetime) -> Finding | None:
     """The most telling finding over the newest template's pods; None where nothing is wrong that shows."""
-    findings = [finding for pod in newest(list(pods)) if (finding := of_pod(pod)) is not None]
+    pods = newest(list(pods))
+    findings = [finding for pod in pods if (finding := of_pod(pod) or _not_ready(pod, now)) is not None]
     return min(findings, key=lambda finding: finding.outlook is not Outlook.OWN_CHANGE, default=None)
 
 
@@ -104,7 +109,7 @@ def of_pod(pod: Mapping[str, Any]) -> Finding | None:
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
     for container in status.get("containerStatuses", []):
-        finding = _of_container(name, container)
+        finding = _of_container(pod, container)
         if finding is not None:
             return finding
     for condition in status.get("conditions", []):
@@ -115,41 +120,89 @@ def of_pod(pod: Mapping[str, Any]) -> Finding | None:
     return None
 
 
-def _of_container(pod: str, container: Mapping[str, Any]) -> Finding | None:
+def _of_container(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Finding | None:
+    name = pod["metadata"]["name"]
     waiting = container.get("state", {}).get("waiting", {})
     known = _WAITING.get(waiting.get("reason", ""))
     if known is None:
         return _crashed(pod, container)
     detail = _cause(waiting)
     if "runAsNonRoot" in detail or "non-root policy" in detail:
-        return Finding("ImageRunsAsRoot", f"Pod {pod}: {detail}. {_ROOT_REMEDY}", Outlook.OWN_CHANGE)
+        user = (
+            "a user given by name, which may be root" if "non-numeric" in detail else "root, which these pods may not"
+        )
+        return Finding("ImageRunsAsRoot", f"Pod {name}: its image runs as {user}. {_ROOT_REMEDY}", Outlook.OWN_CHANGE)
     reason, remedy, outlook = known
-    return Finding(reason, f"Pod {pod}: {detail}. {remedy}", outlook)
+    return Finding(reason, f"Pod {name}: {detail}. {remedy}", outlook)
 
 
-_ROOT_REMEDY = "Give the user by number in the Dockerfile (`USER 1000`) or in securityContext.runAsUser."
+_ROOT_REMEDY = (
+    "Name a user in securityContext.runAsUser, or set security: Baseline; in an image of your own, put a line like "
+    "`USER 1000` at the end of its Dockerfile."
+)
+# containerd's pull errors begin so, whatever they say.
+_PULL_PREFIX = re.compile(r"^rpc error: code = \w+ desc = (failed to pull and unpack image \S+: )?")
 
 
 def _cause(waiting: Mapping[str, Any]) -> str:
     """The kubelet's message; of a failed pull without the change between trying and backing off."""
     message: str = waiting.get("message") or waiting["reason"]
-    return message.rpartition("ErrImagePull: ")[2].rstrip(". ")
+    return _PULL_PREFIX.sub("", message.rpartition("ErrImagePull: ")[2]).rstrip(". ")
 
 
-def _crashed(pod: str, container: Mapping[str, Any]) -> Finding | None:
+def _crashed(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Finding | None:
     if container.get("ready"):
         return None  # it serves again: what it died of is history
     ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     if ended is None:
         return None
+    name = pod["metadata"]["name"]
     tail = ended.get("message", "").strip()[-_TAIL:]
     log = f"\nIts last lines:\n{tail}" if tail else ""
-    if ended.get("reason") in _NOT_STARTED:
-        return Finding("ContainerStartFailed", f"Pod {pod} could not start its program. {_START_REMEDY}{log}")
+    if ended.get("reason") in NOT_STARTED:
+        return Finding("ContainerStartFailed", f"Pod {name} could not start its program. {_START_REMEDY}{log}")
     if ended.get("reason") == "OOMKilled":
         how, remedy = "ran out of memory", "Raise resources.limits.memory, or make the program use less."
     else:
         how = f"exited with code {ended.get('exitCode')}"
         remedy = "Correct the program, its configuration, or spec.command."
+        if _probe(pod, container, "livenessProbe") and ended.get("exitCode") in _ENDS_WHEN_ASKED:
+            remedy = f"If its liveness probe ended it, correct probes.liveness. {remedy}"
     restarts = container.get("restartCount", 0)
-    return Finding("CrashLoop", f"Pod {pod} {how} ({restarts} restarts). {remedy}{log}")
+    times = f"{restarts} restart{'s' if restarts != 1 else ''}"
+    return Finding("CrashLoop", f"Pod {name} {how} ({times}). {remedy}{log}")
+
+
+# How a program ends that is told to stop (SIGTERM) or killed: the kubelet does both when a liveness probe fails, and
+# tells so in an event only.
+_ENDS_WHEN_ASKED = frozenset({0, 137, 143})
+
+
+def _not_ready(pod: Mapping[str, Any], now: datetime) -> Finding | None:
+    """A program that runs, and whose probe does not say so."""
+    name = pod["metadata"]["name"]
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        began = container.get("state", {}).get("running", {}).get("startedAt")
+        if container.get("ready") or began is None or now - datetime.fromisoformat(began) < _TO_GET_READY:
+            continue
+        kind = "startup" if container.get("started") is False else "readiness"
+        asked = _probe(pod, container, f"{kind}Probe")
+        if asked is not None:
+            cause = f"Pod {name} runs, but its {kind} probe ({_asked(asked)}) does not succeed."
+            remedy = f"Make the program answer it, or correct probes.{kind} and ports."
+            return Finding("ProbeFailing", f"{cause} {remedy}")
+    return None
+
+
+def _probe(pod: Mapping[str, Any], container: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    specs = pod.get("spec", {}).get("containers", [])
+    found: Mapping[str, Any] | None = next((one.get(kind) for one in specs if one["name"] == container["name"]), None)
+    return found
+
+
+def _asked(probe: Mapping[str, Any]) -> str:
+    if "httpGet" in probe:
+        return f"GET {probe['httpGet'].get('path', '/')} on port {probe['httpGet']['port']}"
+    if "tcpSocket" in probe:
+        return f"TCP port {probe['tcpSocket']['port']}"
+    return "a command"

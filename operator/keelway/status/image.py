@@ -114,9 +114,22 @@ def _steps(observed: ImageObserved) -> list[Fact]:
     return [
         Fact(type_, one.status, one.reason, one.message)
         if (one := known.get(type_)) is not None
-        else Fact(type_, UNKNOWN, observed.stage.value if observed.stage else "NoBuild")
+        else _not_known(type_, build, observed)
         for type_ in (BUILT, TESTED)
     ]
+
+
+def _not_known(step: str, build: Build | None, observed: ImageObserved) -> Fact:
+    """Why a step of the build has no result."""
+    if observed.stage is not None:
+        return Fact(step, UNKNOWN, observed.stage.value)
+    if build is None:
+        return Fact(step, UNKNOWN, "NoBuild")
+    if failed(build):
+        return Fact(step, UNKNOWN, "NotReached", f"{build.metadata.name} failed before.")
+    if observed.problem is not None:
+        return Fact(step, UNKNOWN, observed.problem.reason)
+    return Fact(step, UNKNOWN, Stage.QUEUED.value)
 
 
 def _current(observed: ImageObserved) -> Build | None:

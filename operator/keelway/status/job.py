@@ -12,7 +12,7 @@ from typing import Any, Final
 from keelway.api.buildrequest import BuildReport, decode_report
 from keelway.api.image import TestSpec
 from keelway.status.build import Failure
-from keelway.status.diagnosis import of_pod
+from keelway.status.diagnosis import NOT_STARTED, of_pod
 
 # The kubelet ends a pod at its deadline; one that has not ended so long after has lost its node.
 _NODE_IS_LOST: Final = timedelta(minutes=5)
@@ -107,13 +107,15 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
     # The kubelet and the control plane give a pod a reason when they end it; a program's own end has none.
     if not ended or status.get("reason"):
         return _interrupted(test, status.get("message") or status.get("reason") or "its pod was removed")
-    if ended.get("reason") == "OOMKilled":
+    if ended.get("reason") in NOT_STARTED:
+        text = f"Test {test.name} could not start its program. Check the test's command and args."
+    elif ended.get("reason") == "OOMKilled":
         text = f"Test {test.name} ran out of memory. Raise its resources.limits.memory, or make it use less."
     else:
-        pod_name = pod["metadata"]["name"]
+        namespace, pod_name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         text = (
             f"Test {test.name} exited with code {ended.get('exitCode')}. "
-            f"Correct the source or the test; `kubectl logs {pod_name}` shows all it wrote."
+            f"Correct the source or the test; `kubectl logs -n {namespace} {pod_name}` shows all it wrote."
         )
     return Failure("TestFailed", f"{text}{last_words}")
 

@@ -88,7 +88,7 @@ def _app_status(given: Given) -> Answer:
         image_ready=found is not None,
         image_note=_error(live["note"]) if "note" in live else None,
         problem=problem or (_error(live["problem"]) if "problem" in live else None),
-        finding=diagnose(live.get("pods", [])),
+        finding=diagnose(live.get("pods", []), NOW),
         has_service=bool(app.spec.ports),
         version=found.image.version if found else None,
         image=deployment["spec"]["template"]["spec"]["containers"][0]["image"] if deployment else None,

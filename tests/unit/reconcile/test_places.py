@@ -36,6 +36,9 @@ class World:
                 "namespace": namespace,
                 "uid": f"{minute:08}-{namespace}",
                 "creationTimestamp": f"2026-01-01T00:{minute:02}:00Z",
+                "ownerReferences": [
+                    {"kind": "Image", "name": "hello", "uid": image["metadata"]["uid"], "controller": True}
+                ],
             },
             "spec": {
                 "image": "hello",
@@ -148,6 +151,17 @@ def test_a_build_that_could_not_start_may_try_again() -> None:
     with pytest.raises(LookupError), world.places.taking(*first):
         raise LookupError("its Secret is missing")
     assert world.may_start(*first)
+
+
+def test_a_record_that_somebody_made_by_hand_takes_no_place() -> None:
+    """No pass would ever start it, for its Image does not own it."""
+    world = World(cap=1)
+    foreign, waiting = world.waits("a", 1), world.waits("b", 2)
+    raw = world.cache.get(BUILDS, "a", foreign[1].metadata.name)
+    assert raw is not None
+    del raw["metadata"]["ownerReferences"]
+    world._put(BUILDS, raw)
+    assert world.may_start(*waiting)
 
 
 def test_builds_of_a_suspended_image_or_of_none_take_no_place() -> None:

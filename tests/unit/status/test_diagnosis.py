@@ -1,10 +1,12 @@
 """A finding says, from the pods alone, why a rollout does not get on and what to do."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from keelway.status.diagnosis import Finding, Outlook, diagnose, diagnose_pending, newest, running_digest
+from tests.unit.objects import NOW
 
 
 def _pod(name: str = "hello-1", *, template: str = "new", created: str = "2026-01-02T12:00:00Z", **status: Any) -> Any:
@@ -29,15 +31,15 @@ def _died(*, ready: bool = False, restarts: int = 3, **terminated: Any) -> dict[
 
 
 def _finding(*containers: dict[str, Any]) -> Finding:
-    found = diagnose([_pod(containerStatuses=list(containers))])
+    found = diagnose([_pod(containerStatuses=list(containers))], NOW)
     assert found is not None
     return found
 
 
 def test_a_pod_that_starts_is_no_finding() -> None:
-    assert diagnose([_pod(phase="Pending", containerStatuses=[_waiting("ContainerCreating")])]) is None
-    assert diagnose([_pod()]) is None
-    assert diagnose([]) is None
+    assert diagnose([_pod(phase="Pending", containerStatuses=[_waiting("ContainerCreating")])], NOW) is None
+    assert diagnose([_pod()], NOW) is None
+    assert diagnose([], NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,11 @@ def test_the_message_does_not_flap_between_pulling_and_backing_off() -> None:
     assert _finding(_waiting("ImagePullBackOff", pause)) == trying
 
 
+def test_a_failed_pull_is_told_without_the_words_of_the_machinery() -> None:
+    said = 'rpc error: code = NotFound desc = failed to pull and unpack image "x.example/y:1": x.example/y:1: not found'
+    assert _finding(_waiting("ErrImagePull", said)).message.startswith("Pod hello-1: x.example/y:1: not found. Check")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -81,6 +88,7 @@ def test_the_kubelets_refusal_of_root_is_not_taken_for_a_missing_secret(words: s
     found = _finding(_waiting("CreateContainerConfigError", words))
     assert (found.reason, found.outlook) == ("ImageRunsAsRoot", Outlook.OWN_CHANGE)
     assert "USER 1000" in found.message
+    assert "security: Baseline" in found.message
 
 
 def test_a_crash_loop_quotes_the_end_of_the_log() -> None:
@@ -97,8 +105,43 @@ def test_a_crash_loop_says_the_same_while_it_runs_and_while_it_backs_off() -> No
     assert _finding(running) == _finding(backing_off)
 
 
+def test_a_crash_may_have_been_the_liveness_probes_doing() -> None:
+    """The kubelet tells that in an event only: the container just ends as one does that is told to stop."""
+    pod = _pod(containerStatuses=[_died(exitCode=0)])
+    pod["spec"] = {"containers": [{"name": "app", "livenessProbe": {"tcpSocket": {"port": "http"}}}]}
+    found = diagnose([pod], NOW)
+    assert found is not None
+    assert "correct probes.liveness" in found.message
+    assert "liveness" not in _finding(_died(exitCode=0)).message
+
+
+@pytest.mark.parametrize(
+    ("kind", "started", "probe", "asked"),
+    [
+        ("readiness", True, {"tcpSocket": {"port": 9999}}, "TCP port 9999"),
+        ("readiness", True, {"httpGet": {"port": "http", "path": "/ok"}}, "GET /ok on port http"),
+        ("startup", False, {"exec": {"command": ["true"]}}, "a command"),
+    ],
+)
+def test_a_program_that_runs_and_does_not_answer_its_probe_is_named(
+    kind: str, started: bool, probe: dict[str, Any], asked: str
+) -> None:
+    def pod(seconds: int) -> Any:
+        began = {"running": {"startedAt": (NOW - timedelta(seconds=seconds)).isoformat()}}
+        made = _pod(containerStatuses=[{"name": "app", "ready": False, "started": started, "state": began}])
+        made["spec"] = {"containers": [{"name": "app", f"{kind}Probe": probe}]}
+        return made
+
+    assert diagnose([pod(5)], NOW) is None, "most programs need a moment"
+    found = diagnose([pod(20)], NOW)
+    assert found is not None
+    assert (found.reason, found.outlook) == ("ProbeFailing", Outlook.OPEN)
+    assert f"Pod hello-1 runs, but its {kind} probe ({asked}) does not succeed." in found.message
+    assert f"correct probes.{kind} and ports" in found.message
+
+
 def test_a_pod_that_serves_again_is_well_whatever_it_once_died_of() -> None:
-    assert diagnose([_pod(containerStatuses=[_died(ready=True)])]) is None
+    assert diagnose([_pod(containerStatuses=[_died(ready=True)])], NOW) is None
 
 
 def test_a_pod_out_of_memory_is_to_get_more() -> None:
@@ -120,7 +163,7 @@ def test_a_pod_that_fits_on_no_node_tells_the_schedulers_words() -> None:
         "reason": "Unschedulable",
         "message": "0/1 nodes are available: 1 Insufficient cpu.",
     }
-    found = diagnose([_pod(phase="Pending", conditions=[unschedulable])])
+    found = diagnose([_pod(phase="Pending", conditions=[unschedulable])], NOW)
     assert found is not None
     assert (found.reason, found.outlook) == ("Unschedulable", Outlook.OUTSIDE)
     assert "1 Insufficient cpu. Lower" in found.message
@@ -130,20 +173,20 @@ def test_only_the_newest_templates_pods_count() -> None:
     old = _pod("old", template="old", created="2026-01-01T00:00:00Z", containerStatuses=[_died()])
     new = _pod("new", created="2026-01-02T00:00:00Z")
     assert newest([old, new]) == [new]
-    assert diagnose([old, new]) is None
+    assert diagnose([old, new], NOW) is None
 
 
 def test_pods_that_go_or_were_evicted_do_not_count() -> None:
     going = _pod("going", containerStatuses=[_died()])
     going["metadata"]["deletionTimestamp"] = "2026-01-02T12:00:00Z"
     evicted = _pod("evicted", phase="Failed", reason="Evicted", containerStatuses=[_died(exitCode=137)])
-    assert diagnose([going, evicted]) is None
+    assert diagnose([going, evicted], NOW) is None
 
 
 def test_what_only_a_change_can_cure_goes_before_what_may_come_right() -> None:
     crashing = _pod("a", containerStatuses=[_died()])
     misnamed = _pod("b", containerStatuses=[_waiting("InvalidImageName", "bad name")])
-    found = diagnose([crashing, misnamed])
+    found = diagnose([crashing, misnamed], NOW)
     assert found is not None
     assert found.reason == "InvalidImageName"
 

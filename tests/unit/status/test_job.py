@@ -98,7 +98,8 @@ def test_a_report_is_believed_also_past_the_deadline() -> None:
 
 def _test_pod(created_before: timedelta = timedelta(minutes=1), **status: Any) -> dict[str, Any]:
     created = (NOW - created_before).isoformat()
-    return {"metadata": {"name": "hello-1-test-answers", "creationTimestamp": created}, "status": status}
+    metadata = {"name": "hello-1-test-answers", "namespace": "team-a", "creationTimestamp": created}
+    return {"metadata": metadata, "status": status}
 
 
 def _test_container(**terminated: Any) -> list[dict[str, Any]]:
@@ -125,7 +126,7 @@ def test_a_failing_test_names_its_exit_code_and_the_end_of_its_log() -> None:
     failure = _failure(_test_pod(phase="Failed", containerStatuses=container))
     assert (failure.reason, failure.retry) == ("TestFailed", False)
     assert "exited with code 3" in failure.message
-    assert "kubectl logs hello-1-test-answers" in failure.message.partition("\n")[0]
+    assert "kubectl logs -n team-a hello-1-test-answers" in failure.message.partition("\n")[0]
     assert failure.message.endswith("\nassert 1 == 2")
 
 
