@@ -15,6 +15,7 @@ from devcluster.settings import REPOSITORY, Settings
 from devcluster.up import up
 
 _EXAMPLE: Final = REPOSITORY / "examples" / "hello"
+_CALL: Final = "kubectl port-forward service/hello 8080:80 & curl http://localhost:8080/"
 _NEXT: Final = """
 Three things to try, after this line in your shell:
 
@@ -44,7 +45,7 @@ def demo(settings: Settings, progress: Progress, catalogue: Catalogue) -> None:
         answer = _call(Kubectl(settings, step.log))
     table = Kubectl(settings, step.log)("get", "images,builds,apps")
     there = _NEXT.format(path=settings.bin, kubeconfig=settings.kubeconfig)
-    print(f"\n$ kubectl get images,builds,apps\n{table}\n$ curl http://hello/\n{answer}{there}")
+    print(f"\n$ kubectl get images,builds,apps\n{table}\n$ {_CALL}\n{answer}{there}")
 
 
 def _call(kubectl: Kubectl) -> str:

@@ -166,7 +166,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (_SOLVE + r"process \"(?P<process>.*)\" did not complete successfully: exit code: (?P<code>\d+)", _run_failed),
     (_SOLVE + r"failed to read dockerfile: open (?P<name>.+): no such file", _no_dockerfile),
     (_SOLVE + r"(?:dockerfile )?parse error on line (?P<line>\d+): (?P<what>.*)", _parse_error),
-    (_SOLVE + r"(?P<what>file with no instructions)", _invalid),
+    (_SOLVE + r"(?P<what>file with no instructions|the Dockerfile cannot be empty)", _invalid),
     (_SOLVE + r"target stage (?P<target>\".*\") could not be found", _no_target),
     (_SOLVE + r"failed to push (?P<where>\S+): (?P<why>.*no space left on device)$", _disk_full),
     (_SOLVE + r"failed to push (?P<where>\S+): (?P<why>.*)", _push),

@@ -45,7 +45,8 @@ CASES = {
         False,
         ["Dockerfile line 2"],
     ),
-    "an empty Dockerfile": ("file with no instructions", "DockerfileInvalid", False, ["no instructions"]),
+    "a Dockerfile of comments": ("file with no instructions", "DockerfileInvalid", False, ["no instructions"]),
+    "an empty Dockerfile": ("the Dockerfile cannot be empty", "DockerfileInvalid", False, ["cannot be empty"]),
     "an unknown target": (
         'target stage "zzz" could not be found',
         "DockerfileInvalid",
