@@ -18,6 +18,10 @@ class Tenant:
     kubectl: Kubectl
     namespace: str
 
+    def dockerfile(self, *steps: str, base: str = "python:3.11-slim") -> str:
+        """A Dockerfile whose RUN steps really run: BuildKit keeps the layers of every earlier run of the tests."""
+        return "\n".join([f"FROM {base}", f"RUN echo {self.namespace} > /etc/built-for", *steps, ""])
+
     def run(self, *args: str, input: str | None = None, timeout: float = 120) -> str:
         """What `kubectl <args>` prints."""
         return self.kubectl.run(f"--namespace={self.namespace}", *args, input=input, timeout=timeout).stdout

@@ -111,14 +111,14 @@ def test_a_run_step_reaches_the_internet_and_nothing_inside(
     # The bridge's own address, the clouds' metadata service, the step's loopback.
     special = ["198.18.0.1:1234", "169.254.169.254:80", "127.0.0.1:1234"]
     targets = [*inside.all(), *daemon, *special]
-
-    tenant.apply(
-        image(
-            "probe",
-            f"FROM python:3.11-slim\nCOPY probe.py /\nRUN pip download --no-deps --dest /d six\nRUN python3 /probe.py {' '.join(targets)} > /told\nUSER 1000\n",
-            {"probe.py": PROBE},
-        )
+    dockerfile = tenant.dockerfile(
+        # Outside: a package index, by its ordinary client.
+        "RUN pip download --no-cache-dir --no-deps --dest /downloaded six",
+        "COPY probe.py /",
+        f"RUN python3 /probe.py {' '.join(targets)} > /told",
+        "USER 1000",
     )
+    tenant.apply(image("probe", dockerfile, {"probe.py": PROBE}))
     tenant.wait("image/probe")
 
     assert json.loads(told(tenant, "probe", "/told"))["open"] == []
@@ -169,9 +169,10 @@ print(json.dumps({"began": began, "ended": time.time(), "met": sorted(met)}))
 
 def test_steps_that_run_at_once_do_not_reach_each_other(tenant: Tenant) -> None:
     # BuildKit runs stages that do not need each other at the same time, as it does the steps of two builds.
+    anew = f"RUN echo {tenant.namespace} > /etc/built-for\n"
     dockerfile = (
-        "FROM python:3.11-slim AS listener\nCOPY listener.py /\nRUN python3 /listener.py > /told\n"
-        "FROM python:3.11-slim AS caller\nCOPY caller.py /\nRUN python3 /caller.py > /told\n"
+        f"FROM python:3.11-slim AS listener\n{anew}COPY listener.py /\nRUN python3 /listener.py > /told\n"
+        f"FROM python:3.11-slim AS caller\n{anew}COPY caller.py /\nRUN python3 /caller.py > /told\n"
         "FROM python:3.11-slim\nCOPY --from=listener /told /listener\nCOPY --from=caller /told /caller\n"
         "RUN cat /listener /caller > /told\nUSER 1000\n"
     )

@@ -17,14 +17,14 @@ from tests.e2e.tenant import Tenant
 # Others wait for a lease of 15 s to run out, look every 2 s, and list all objects then; the rest is for a busy machine.
 TAKEOVER_SECONDS = 30
 
-PYTHON = "FROM python:3.11-slim\n"
-
 pytestmark = pytest.mark.disturbing
 
 
 def test_a_build_survives_its_leader(tenant: Tenant, peace: Peace) -> None:
     with peace.disturbing():
-        tenant.apply(_image(f"{PYTHON}RUN sleep 15\nUSER 1000\n", tests=[{"name": "runs", "command": ["true"]}]))
+        tenant.apply(
+            _image(tenant.dockerfile("RUN sleep 15", "USER 1000"), tests=[{"name": "runs", "command": ["true"]}])
+        )
         tenant.wait("build/empty-1", "create")
         tenant.job_of("empty-1")
         leader = _leader(peace)
@@ -67,7 +67,7 @@ def test_a_rollout_survives_its_leader(tenant: Tenant, web: Web, peace: Peace) -
 
 def test_an_image_deleted_while_the_operator_is_down_has_its_job_removed(tenant: Tenant, peace: Peace) -> None:
     with peace.disturbing():
-        tenant.apply(_image(f"{PYTHON}RUN sleep 120\n"))
+        tenant.apply(_image(tenant.dockerfile("RUN sleep 120")))
         tenant.wait("build/empty-1", "create")
         tenant.job_of("empty-1")
         peace.kubectl.run("scale", "deployment/keelway", "-n", SYSTEM, "--replicas=0")
@@ -82,7 +82,7 @@ def test_an_image_deleted_while_the_operator_is_down_has_its_job_removed(tenant:
 
 def test_a_build_survives_its_buildkitd(tenant: Tenant, peace: Peace) -> None:
     with peace.disturbing():
-        tenant.apply(_image(f"{PYTHON}RUN sleep 12\n"))
+        tenant.apply(_image(tenant.dockerfile("RUN sleep 12")))
         tenant.wait("build/empty-1", "create")
         tenant.job_of("empty-1")
 

@@ -74,7 +74,7 @@ def test_a_suspended_image_starts_no_build(tenant: Tenant) -> None:
 
 
 def test_deleting_an_image_in_mid_build_removes_its_job(tenant: Tenant) -> None:
-    tenant.apply(_image("FROM python:3.11-slim\nRUN sleep 120\n"))
+    tenant.apply(_image(tenant.dockerfile("RUN sleep 120")))
     tenant.wait("build/empty-1", "create")
     tenant.job_of("empty-1")
 
@@ -85,7 +85,7 @@ def test_deleting_an_image_in_mid_build_removes_its_job(tenant: Tenant) -> None:
 
 
 def test_a_job_deleted_by_hand_is_made_again(tenant: Tenant) -> None:
-    tenant.apply(_image("FROM python:3.11-slim\nRUN sleep 8\n"))
+    tenant.apply(_image(tenant.dockerfile("RUN sleep 8")))
     tenant.wait("build/empty-1", "create")
     job = tenant.job_of("empty-1")
 
@@ -96,7 +96,7 @@ def test_a_job_deleted_by_hand_is_made_again(tenant: Tenant) -> None:
 
 
 def test_a_running_build_is_cancelled_when_its_spec_changes(tenant: Tenant) -> None:
-    tenant.apply(_image("FROM python:3.11-slim\nRUN sleep 120\n"))
+    tenant.apply(_image(tenant.dockerfile("RUN sleep 120")))
     tenant.wait("build/empty-1", "create")
     tenant.job_of("empty-1")
 

@@ -107,7 +107,7 @@ def test_an_archive_is_built_when_its_checksum_fits(kind: str, tenant: Tenant, f
 
 def test_build_options_count_and_secrets_stay_out_of_the_image(tenant: Tenant) -> None:
     dockerfile = (
-        "FROM python:3.11-slim AS first\nARG FLAVOUR=plain\n"
+        f"{tenant.dockerfile(base='python:3.11-slim AS first')}ARG FLAVOUR=plain\n"
         "RUN --mount=type=secret,id=recipe sha256sum /run/secrets/recipe > /seen && echo $FLAVOUR > /flavour\n"
         "USER 1000\n"
         "FROM first AS second\nRUN exit 1\n"
