@@ -20,7 +20,7 @@ from keelway.reconcile.image import ImageReconciler
 from keelway.reconcile.image_of import ImageFinder
 from keelway.reconcile.orphans import orphaned_jobs
 from keelway.reconcile.outcome import Key
-from keelway.reconcile.places import Places
+from keelway.reconcile.places import WAKE_INTERVAL, Places
 from keelway.reconcile.records import Records
 from keelway.reconcile.request import Requests
 from keelway.reconcile.source import Sources
@@ -81,11 +81,16 @@ def _parts(
     async def build_service() -> timedelta:
         return await buildkit.settle(cluster, settings, clock())
 
+    async def wake_waiting() -> timedelta:
+        # Whoever frees a place wakes who is next, but may be cut off between the two.
+        places.wake_next()
+        return WAKE_INTERVAL
+
     return Parts(
         reconcilers={
             "Image": ImageReconciler(cluster, records, sources, builds, places, events, settings, clock),
             "App": AppReconciler(cluster, finder, Settler(cluster), events, clock),
         },
         orphans=lambda: orphaned_jobs(cluster.cache, settings),
-        chores=(build_service,),
+        chores=(build_service, wake_waiting),
     )

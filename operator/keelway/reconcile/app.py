@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,47 +30,40 @@ _OF_ITS_AGE: Final = 0.1
 _QUIET: Final = frozenset({"Deploying", "RollingOut", "Suspended", "NoVersionYet"})
 
 
+@dataclass(frozen=True)
 class AppReconciler:
     """One pass over an App: `await reconciler(key)`. Raises what ended the pass, after status was written."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        images: ImageFinder,
-        settler: Settler,
-        events: Events,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._cluster = cluster
-        self._images = images
-        self._settler = settler
-        self._events = events
-        self._clock = clock
+    cluster: Cluster
+    images: ImageFinder
+    settler: Settler
+    events: Events
+    clock: Callable[[], datetime]
 
     async def __call__(self, key: Key) -> Outcome:
-        raw = self._cluster.cache.get(APPS, key.namespace, key.name)
+        raw = self.cluster.cache.get(APPS, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             return Outcome()  # the children go with their owner
         try:
             app = App.parse(raw)
         except Terminal as error:
-            await self._cluster.patch_status(APPS, raw, invalid_status(raw, error, self._clock()))
+            await self.cluster.patch_status(APPS, raw, invalid_status(raw, error, self.clock()))
             raise
         if app.spec.suspend:
-            await self._write_status(raw, suspended_status(app, self._clock()).to_dict())
+            await self._write_status(raw, suspended_status(app, self.clock()).to_dict())
             return Outcome()
         observed = await self._observe(app, raw)
-        await self._write_status(raw, app_status(app, observed, self._clock()).to_dict())
+        await self._write_status(raw, app_status(app, observed, self.clock()).to_dict())
         if observed.problem is not None:
             raise observed.problem
-        return Outcome(None if _is_done(app, observed) else look_again(observed.deployment, self._clock()))
+        return Outcome(None if _is_done(app, observed) else look_again(observed.deployment, self.clock()))
 
     async def _observe(self, app: App, raw: dict[str, Any]) -> AppObserved:
         """Do all that can be done, and tell what was seen; a fault ends the doing, not the telling."""
         observed = AppObserved(selector=names.app_selector(app.metadata.name))
         image = None
         try:
-            found = await self._images.find(app)
+            found = await self.images.find(app)
         except KeelwayError as error:
             # Without an image the children that need none are settled all the same.
             observed = replace(observed, problem=error)
@@ -78,7 +71,7 @@ class AppReconciler:
             image = found.image
             observed = replace(observed, image_ready=True, image_note=found.note)
         context = AppContext(app, image)
-        settled = await self._settler.settle(raw, [(child, child.build(context)) for child in APP_CHILDREN])
+        settled = await self.settler.settle(raw, [(child, child.build(context)) for child in APP_CHILDREN])
         deployment = settled.live.get("deployment")
         observed = replace(
             observed,
@@ -99,16 +92,16 @@ class AppReconciler:
         if done and "@" in image:
             return replace(observed, image=image)
         selector = ",".join(f"{key}={value}" for key, value in observed.selector.items())
-        pods = [pod async for pod in self._cluster.list(PODS, app.metadata.namespace, label_selector=selector)]
+        pods = [pod async for pod in self.cluster.list(PODS, app.metadata.namespace, label_selector=selector)]
         if "@" not in image:
             image = running_digest(pods, _container(deployment)["name"]) or image
-        return replace(observed, image=image, finding=None if done else diagnose(pods, self._clock()))
+        return replace(observed, image=image, finding=None if done else diagnose(pods, self.clock()))
 
     async def _write_status(self, raw: dict[str, Any], status: dict[str, Any]) -> None:
         before = raw.get("status", {})
         if status == before:
             return
-        await self._cluster.patch_status(APPS, raw, status)
+        await self.cluster.patch_status(APPS, raw, status)
         await self._tell(raw, before, status)
 
     async def _tell(self, raw: dict[str, Any], before: dict[str, Any], status: dict[str, Any]) -> None:
@@ -116,7 +109,7 @@ class AppReconciler:
         was, now = _ready(before), _ready(status)
         if was.get("reason") == now["reason"] or now["reason"] in _QUIET:
             return
-        tell = self._events.normal if now["status"] == "True" else self._events.warning
+        tell = self.events.normal if now["status"] == "True" else self.events.warning
         await tell(raw, now["reason"], now["message"])
 
 

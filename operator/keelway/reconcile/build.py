@@ -5,6 +5,7 @@ Neighbours: `image.py` decides that a build is due and makes its record; `status
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -34,34 +35,25 @@ from keelway.status.job import (
     job_finished,
     job_result,
     job_started,
+    not_started,
     report_failure,
     test_result,
 )
 from keelway.status.user import check_user, uid_for_name
 
 
+@dataclass(frozen=True)
 class Builds:
     """Brings a build one step further at a time. All methods raise Waiting or Transient and may be called again."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        registry: Registry,
-        requests: Requests,
-        credentials: Credentials,
-        places: Places,
-        events: Events,
-        settings: Settings,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._cluster = cluster
-        self._registry = registry
-        self._requests = requests
-        self._credentials = credentials
-        self._places = places
-        self._events = events
-        self._settings = settings
-        self._clock = clock
+    cluster: Cluster
+    registry: Registry
+    requests: Requests
+    credentials: Credentials
+    places: Places
+    events: Events
+    settings: Settings
+    clock: Callable[[], datetime]
 
     async def advance(self, image: Image, build: Build) -> Stage | None:
         """As far as it gets now; None once the record is closed."""
@@ -80,9 +72,13 @@ class Builds:
             return await self._start(image, build)
         if job["spec"].get("suspend"):
             return await self._let_go(image, build, job)
-        if not job_finished(job):
+        if job_finished(job):
+            return await self._harvest(image, build, job)
+        told = not_started(job, self._pods_of(job), self.clock())
+        if told is None:
             return Stage.BUILDING
-        return await self._harvest(image, build, job)
+        await self.fail(image, build, told, job_started(job))
+        return None
 
     def started(self, build: Build) -> bool:
         """Whether anything was done for the record yet."""
@@ -90,11 +86,11 @@ class Builds:
 
     async def fail(self, image: Image, build: Build, told: Failure, started: datetime | None = None) -> None:
         """Close the record without a version."""
-        await self._write(build, failed_status(build, told, self._clock(), started))
-        await self._events.warning(image.to_dict(), told.reason, f"{build.metadata.name}: {told.message}")
+        await self._write(build, failed_status(build, told, self.clock(), started))
+        await self.events.warning(image.to_dict(), told.reason, f"{build.metadata.name}: {told.message}")
 
-    async def _start(self, image: Image, build: Build) -> Stage:
-        with self._places.taking(image, build) as admitted:
+    async def _start(self, image: Image, build: Build) -> Stage | None:
+        with self.places.taking(image, build) as admitted:
             if not admitted:
                 return Stage.QUEUED
             context = await self._job_context(image, build)
@@ -102,67 +98,72 @@ class Builds:
                 await self.fail(image, build, _MOVED_ON)
                 return Stage.QUEUED
             try:
-                job = await self._cluster.create(JOBS, jobs.job(context))
+                job = await self.cluster.create(JOBS, jobs.job(context))
             except AlreadyExists:
                 # Made by a pass whose answer was lost: the watch is about to bring it.
-                found = await self._cluster.get(
-                    JOBS, self._settings.builds_namespace, names.job_name(build.metadata.name, build.metadata.uid)
+                found = await self.cluster.get(
+                    JOBS, self.settings.builds_namespace, names.job_name(build.metadata.name, build.metadata.uid)
                 )
                 if found is None:
                     return Stage.QUEUED
                 job = found
-            await self._give_secret_and_unsuspend(context, job)
-        await self._events.normal(image.to_dict(), "BuildStarted", _started(build))
-        return Stage.BUILDING
+            stage = await self._give_secret_and_unsuspend(context, job)
+        if stage is Stage.BUILDING:
+            await self.events.normal(image.to_dict(), "BuildStarted", _started(build))
+        return stage
 
-    async def _let_go(self, image: Image, build: Build, job: dict[str, Any]) -> Stage:
+    async def _let_go(self, image: Image, build: Build, job: dict[str, Any]) -> Stage | None:
         """A Job whose maker died between its creation and its start."""
         try:
             context = await self._job_context(image, build)
         except KeelwayError:
             # A Job counts as running, and what keeps this one from it may last: its place is for others.
-            await self._cluster.delete_object(JOBS, job)
+            await self.cluster.delete_object(JOBS, job)
             raise
         if context is None:
             await self.fail(image, build, _MOVED_ON)
             return Stage.QUEUED
-        await self._give_secret_and_unsuspend(context, job)
-        return Stage.BUILDING
+        return await self._give_secret_and_unsuspend(context, job)
 
     async def _job_context(self, image: Image, build: Build) -> JobContext | None:
-        data: JobData | None = await self._requests.job_data(image, build)
+        data: JobData | None = await self.requests.job_data(image, build)
         if data is None:
             return None
         return JobContext(
             image=image,
             build=build,
-            namespace=self._settings.builds_namespace,
-            operator_image=self._settings.operator_image,
+            namespace=self.settings.builds_namespace,
+            operator_image=self.settings.operator_image,
             buildkit_replica=data.replica,
             deadline_seconds=data.deadline_seconds,
             data=data.files,
         )
 
-    async def _give_secret_and_unsuspend(self, context: JobContext, job: dict[str, Any]) -> None:
+    async def _give_secret_and_unsuspend(self, context: JobContext, job: dict[str, Any]) -> Stage | None:
+        """None where the Secret is not allowed, by a quota say: the Job goes with its record, and another follows."""
         secret = jobs.secret(context, job["metadata"]["uid"])
         try:
-            await self._cluster.create(SECRETS, secret)
+            await self.cluster.create(SECRETS, secret)
         except AlreadyExists:
             await self._replace_unless_of(job, secret)
+        except Waiting as refused:
+            await self.fail(context.image, context.build, Failure(refused.reason, refused.message, retry=True))
+            return None
         name = job["metadata"]["name"]
-        await self._cluster.merge_patch(JOBS, context.namespace, name, {"spec": {"suspend": False}})
+        await self.cluster.merge_patch(JOBS, context.namespace, name, {"spec": {"suspend": False}})
+        return Stage.BUILDING
 
     async def _replace_unless_of(self, job: dict[str, Any], secret: dict[str, Any]) -> None:
         """This Job's own was made by a pass that was cut off right after it, and is complete; that of a Job of the same
         name before it is about to be collected."""
         metadata = secret["metadata"]
-        found = await self._cluster.get(SECRETS, metadata["namespace"], metadata["name"])
+        found = await self.cluster.get(SECRETS, metadata["namespace"], metadata["name"])
         owners = found["metadata"].get("ownerReferences", []) if found is not None else []
         if any(owner["uid"] == job["metadata"]["uid"] for owner in owners):
             return
         if found is not None:
-            await self._cluster.delete_object(SECRETS, found)
-        await self._cluster.create(SECRETS, secret)
+            await self.cluster.delete_object(SECRETS, found)
+        await self.cluster.create(SECRETS, secret)
 
     async def _harvest(self, image: Image, build: Build, job: dict[str, Any]) -> Stage | None:
         started = job_started(job)
@@ -172,7 +173,7 @@ class Builds:
         if isinstance(result, Failure):
             await self.fail(image, build, result, started)
             return None
-        status = built_status(build, result, started, self._clock())
+        status = built_status(build, result, started, self.clock())
         if not build.spec.tests:
             await self._release(image, build, status)
             return None
@@ -196,44 +197,51 @@ class Builds:
     async def _test_one(self, image: Image, build: Build, test: TestSpec) -> TestResult:
         check_user(test.security, SecurityContext(), build.status.user, build.status.run_as_user)
         namespace, name = image.metadata.namespace, names.test_pod_name(build.metadata.name, test.name)
-        pod = self._cluster.cache.get(PODS, namespace, name)
+        pod = self.cluster.cache.get(PODS, namespace, name)
         if pod is None:
             wanted = test_pod.build(TestContext(image, build, test, _uid(build)))
             try:
-                pod = await self._cluster.create(PODS, wanted)
+                pod = await self.cluster.create(PODS, wanted)
             except AlreadyExists:
-                pod = await self._cluster.get(PODS, namespace, name)
+                pod = await self.cluster.get(PODS, namespace, name)
         if pod is None:
             raise Waiting("TestPodGone", f"The pod of test {test.name} was removed. It is made again by itself.")
         if (pod["metadata"].get("labels") or {}).get(names.BUILD_UID_LABEL) != build.metadata.uid:
             raise Waiting("NameConflict", f"There is a pod {name} already, which is somebody else's. Delete it.")
-        return test_result(test, pod, self._clock())
+        return test_result(test, pod, self.clock())
 
     async def _release(self, image: Image, build: Build, status: BuildStatus) -> None:
         """The tag first, then the record: a tag without a record is put right by the next pass, not the other way."""
         version = names.version(build.spec.number)
         assert status.digest is not None
-        keyring = await self._credentials.keyring(image.metadata.namespace, push_secrets(build))
-        await self._registry.tag(Reference.parse(build.spec.repository), status.digest, version, keyring)
-        await self._write(build, version_status(build, status, version, self._clock()))
-        await self._events.normal(image.to_dict(), "VersionReady", f"{version} is {status.reference}.")
+        keyring = await self.credentials.keyring(image.metadata.namespace, push_secrets(build))
+        await self.registry.tag(Reference.parse(build.spec.repository), status.digest, version, keyring)
+        await self._write(build, version_status(build, status, version, self.clock()))
+        await self.events.normal(image.to_dict(), "VersionReady", f"{version} is {status.reference}.")
 
     async def _write(self, build: Build, status: BuildStatus) -> Build:
         metadata = build.metadata
-        raw = self._cluster.cache.get(BUILDS, metadata.namespace, metadata.name)
+        raw = self.cluster.cache.get(BUILDS, metadata.namespace, metadata.name)
         if raw is None or raw["metadata"]["uid"] != metadata.uid:
             raise Waiting("BuildGone", f"Build {metadata.name} was deleted. A new one is made by itself.")
-        return Build.parse(await self._cluster.patch_status(BUILDS, raw, status.to_dict()))
+        return Build.parse(await self.cluster.patch_status(BUILDS, raw, status.to_dict()))
 
     def _job(self, build: Build) -> dict[str, Any] | None:
         name = names.job_name(build.metadata.name, build.metadata.uid)
-        return self._cluster.cache.get(JOBS, self._settings.builds_namespace, name)
+        return self.cluster.cache.get(JOBS, self.settings.builds_namespace, name)
+
+    def _pods_of(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+        """As the watch has told of them."""
+        uid = job["metadata"]["labels"][names.IMAGE_UID_LABEL]
+        pods = self.cluster.cache.owned_by(PODS, uid)
+        name = job["metadata"]["name"]
+        return [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]
 
     async def _job_pods(self, job: dict[str, Any]) -> Sequence[dict[str, Any]]:
         """Asked afresh: the Job's end may be known here before the watch has told of its pod's."""
         selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-        namespace = self._settings.builds_namespace
-        return [pod async for pod in self._cluster.list(PODS, namespace, label_selector=selector)]
+        namespace = self.settings.builds_namespace
+        return [pod async for pod in self.cluster.list(PODS, namespace, label_selector=selector)]
 
 
 def push_secrets(build: Build) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ is read at every use, so that a rotated Secret counts at once.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from keelway.registry.reference import Reference
 from keelway.settings import Settings
 
 
+@dataclass(frozen=True)
 class Credentials:
     """The operator's registry credentials, alone or beside a user's.
 
@@ -22,15 +24,14 @@ class Credentials:
     Secret of a user's overrides them; for anybody else's repository its own Secret must do.
     """
 
-    def __init__(self, cluster: Cluster, settings: Settings) -> None:
-        self._cluster = cluster
-        self._settings = settings
+    cluster: Cluster
+    settings: Settings
 
     async def docker_config(self, namespace: str, secrets: tuple[str, ...]) -> bytes:
         """One dockerconfigjson of the operator's credentials and the named Secrets'. Raises Waiting."""
         own = self._own()
         users = await self._users(namespace, secrets)
-        others = {key: login for key, login in users.items() if not own or _host(key) != self._settings.registry_host}
+        others = {key: login for key, login in users.items() if not own or _host(key) != self.settings.registry_host}
         return json.dumps({"auths": others | own}).encode()
 
     async def keyring(self, namespace: str, secrets: tuple[str, ...]) -> Keyring:
@@ -39,22 +40,22 @@ class Credentials:
 
     async def keyring_for(self, reference: Reference, namespace: str, secrets: tuple[str, ...]) -> Keyring:
         """What may read an image for a namespace: the operator's credentials only where it is the namespace's own."""
-        if reference.name.startswith(f"{self._settings.registry}/{namespace}/"):
+        if reference.name.startswith(f"{self.settings.registry}/{namespace}/"):
             return await self.keyring(namespace, secrets)
         return Keyring.parse(json.dumps({"auths": await self._users(namespace, secrets)}))
 
     async def _users(self, namespace: str, secrets: tuple[str, ...]) -> dict[str, Any]:
         auths: dict[str, Any] = {}
         for name in secrets:
-            auths |= json.loads(await docker_config(self._cluster, namespace, name))["auths"]
+            auths |= json.loads(await docker_config(self.cluster, namespace, name))["auths"]
         return auths
 
     def _own(self) -> dict[str, Any]:
-        path = Path(self._settings.registry_config)
+        path = Path(self.settings.registry_config)
         if not path.exists():
             return {}
         auths: dict[str, Any] = json.loads(path.read_text()).get("auths", {})
-        host = self._settings.registry_host
+        host = self.settings.registry_host
         return {key: login for key, login in auths.items() if _host(key) == host}
 
 

@@ -8,7 +8,7 @@ and be repeated: everything is found again in the records.
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -32,45 +32,38 @@ from keelway.status.conditions import READY, find, invalid_status
 from keelway.status.diagnosis import Finding, diagnose_pending
 from keelway.status.image import ImageObserved, Stage, image_status, suspended_status
 
-# Seconds. A pod of a test that is given no node makes no event, also when `status/job.py` gives it up. Whoever frees a
-# place wakes who is next, but may die between the two.
-_LOOK_AGAIN: Final[Mapping[Stage | None, float]] = MappingProxyType({Stage.TESTING: 60.0, Stage.QUEUED: 30.0})
+# Seconds: a pod that is given no node makes no event, also when `status/job.py` gives it up.
+_LOOK_AGAIN: Final[Mapping[Stage | None, float]] = MappingProxyType({Stage.BUILDING: 60.0, Stage.TESTING: 60.0})
+# While a build is no further than this, it has left no place.
+_WAITS_FOR_JOB: Final = (Stage.QUEUED, Stage.BUILDING)
 
 
+@dataclass(frozen=True)
 class ImageReconciler:
     """One pass over an Image: `await reconciler(key)`. Raises what ended the pass, after status was written."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        records: Records,
-        sources: Sources,
-        builds: Builds,
-        places: Places,
-        events: Events,
-        settings: Settings,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._cluster = cluster
-        self._records = records
-        self._sources = sources
-        self._builds = builds
-        self._places = places
-        self._events = events
-        self._settings = settings
-        self._clock = clock
+    cluster: Cluster
+    records: Records
+    sources: Sources
+    builds: Builds
+    places: Places
+    events: Events
+    settings: Settings
+    clock: Callable[[], datetime]
 
     async def __call__(self, key: Key) -> Outcome:
-        raw = self._cluster.cache.get(IMAGES, key.namespace, key.name)
+        raw = self.cluster.cache.get(IMAGES, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
-            self._sources.forget(key.namespace, key.name)
+            self.sources.forget(key.namespace, key.name)
             await self._remove_jobs(key)
             return Outcome()
         try:
             image = Image.parse(raw)
         except Terminal as error:
-            status = invalid_status(raw, error, self._clock())
-            await self._cluster.patch_status(IMAGES, raw, status)
+            status = invalid_status(raw, error, self.clock())
+            await self.cluster.patch_status(IMAGES, raw, status)
+            for record in self.cluster.cache.owned_by(BUILDS, raw["metadata"]["uid"]):
+                self.places.pass_over(record["metadata"]["uid"])
             raise
         if image.spec.suspend:
             return await self._pass_suspended(raw, image)
@@ -84,15 +77,22 @@ class ImageReconciler:
             decision = self._decide(image, observed)
             observed = await self._act(image, observed, decision)
         except KeelwayError as error:
-            observed = replace(observed, builds=self._records.of(image), problem=error)
-        await self._write_status(raw, image, image_status(image, observed, self._clock()).to_dict())
+            observed = replace(observed, builds=self.records.of(image), problem=error)
+        await self._write_status(raw, image, image_status(image, observed, self.clock()).to_dict())
         await self._tidy(image, observed)
-        if isinstance(decision, Attend | Cancel):
-            self._places.wake_next()
+        self._give_up_places(observed, decision)
         if observed.problem is not None:
             await self._tell(raw, image, observed.problem)
             raise observed.problem
         return Outcome(self._come_back(observed, decision))
+
+    def _give_up_places(self, observed: ImageObserved, decision: Decision | None) -> None:
+        """A place that this pass left, or does not take although it is offered, is for whoever waits."""
+        newest = observed.newest
+        if decision is None and newest is not None and not ended(newest) and not observed.started:
+            self.places.pass_over(newest.metadata.uid)
+        elif isinstance(decision, Cancel) or (isinstance(decision, Attend) and observed.stage not in _WAITS_FOR_JOB):
+            self.places.wake_next()
 
     async def _pass_suspended(self, raw: dict[str, Any], image: Image) -> Outcome:
         """Nothing begins, but a build that runs goes on to its end: its Job and Secrets must not stay."""
@@ -100,31 +100,31 @@ class ImageReconciler:
         newest = observed.newest
         if newest is not None and not ended(newest) and observed.started:
             try:
-                stage = await self._builds.advance(image, newest)
-                observed = replace(observed, builds=self._records.of(image), stage=stage, attended=True)
+                stage = await self.builds.advance(image, newest)
+                observed = replace(observed, builds=self.records.of(image), stage=stage)
             except KeelwayError as error:
-                observed = replace(observed, builds=self._records.of(image), problem=error)
-        await self._write_status(raw, image, suspended_status(image, observed, self._clock()).to_dict())
+                observed = replace(observed, builds=self.records.of(image), problem=error)
+        await self._write_status(raw, image, suspended_status(image, observed, self.clock()).to_dict())
         await self._tidy(image, observed)
         if observed.problem is not None:
             raise observed.problem
         return Outcome(self._come_back(observed, None))
 
     def _recorded(self, image: Image) -> ImageObserved:
-        records = self._records.of(image)
-        return ImageObserved(builds=records, started=bool(records) and self._builds.started(records[-1]))
+        records = self.records.of(image)
+        return ImageObserved(builds=records, started=bool(records) and self.builds.started(records[-1]))
 
     async def _look(self, image: Image) -> ImageObserved:
         """The records, and what should be built; a source that cannot be resolved is a finding, not the end."""
         observed = self._recorded(image)
         try:
-            target = repository(image, self._settings)
-            check_unique(image, target, self._rivals(image), self._settings)
+            target = repository(image, self.settings)
+            check_unique(image, target, self._rivals(image), self.settings)
         except KeelwayError as error:
             return replace(observed, problem=error)
         try:
             afresh = open_request(image, observed) is not None
-            resolved = await self._sources.resolve(image, afresh=afresh)
+            resolved = await self.sources.resolve(image, afresh=afresh)
         except KeelwayError as error:
             return replace(observed, problem=error, source_problem=error)
         inputs = Inputs(Asked.by_image(image, target), resolved.revision)
@@ -132,7 +132,7 @@ class ImageReconciler:
 
     def _rivals(self, image: Image) -> Iterator[Image]:
         """The Images that may push to the same repository; two with default repositories never do."""
-        for raw in self._cluster.cache.list(IMAGES):
+        for raw in self.cluster.cache.list(IMAGES):
             if image.spec.repository is None and "repository" not in raw["spec"]:
                 continue
             with contextlib.suppress(Terminal):
@@ -140,7 +140,7 @@ class ImageReconciler:
 
     def _decide(self, image: Image, observed: ImageObserved) -> Decision | None:
         if observed.inputs is not None:
-            return decide(image, observed, observed.inputs, self._clock())
+            return decide(image, observed, observed.inputs, self.clock())
         newest = observed.newest
         # Without its source or repository an Image starts nothing, but a build that runs goes on.
         running = newest is not None and observed.started and not ended(newest)
@@ -150,14 +150,14 @@ class ImageReconciler:
         stage: Stage | None = None
         match decision:
             case Attend(build):
-                stage = await self._builds.advance(image, build)
+                stage = await self.builds.advance(image, build)
             case Cancel(build):
-                await self._builds.fail(image, build, _SUPERSEDED)
+                await self.builds.fail(image, build, _SUPERSEDED)
                 return await self._again(image, observed)
             case Create() if observed.inputs is not None:
-                build = await self._records.create(image, observed, decision, observed.inputs)
-                stage = await self._builds.advance(image, build)
-        observed = replace(observed, builds=self._records.of(image), stage=stage)
+                build = await self.records.create(image, observed, decision, observed.inputs)
+                stage = await self.builds.advance(image, build)
+        observed = replace(observed, builds=self.records.of(image), stage=stage)
         observed = replace(observed, finding=self._finding(image, observed))
         if isinstance(decision, Attend) and stage is None and observed.inputs is not None:
             return await self._again(image, observed)
@@ -167,7 +167,7 @@ class ImageReconciler:
         """Only the newest record is attended to: an older one that is open would wait for its place for ever."""
         for build in observed.builds[:-1]:
             if not ended(build):
-                await self._builds.fail(image, build, _SUPERSEDED)
+                await self.builds.fail(image, build, _SUPERSEDED)
 
     def _finding(self, image: Image, observed: ImageObserved) -> Finding | None:
         """What keeps the pods of the running build, its Job's or its tests', from starting."""
@@ -175,10 +175,10 @@ class ImageReconciler:
         if build is None or observed.stage is None:
             return None
         # Anybody may put our labels on a pod of theirs.
-        where = (image.metadata.namespace, self._settings.builds_namespace)
+        where = (image.metadata.namespace, self.settings.builds_namespace)
         pods = [
             pod
-            for pod in self._cluster.cache.owned_by(PODS, image.metadata.uid)
+            for pod in self.cluster.cache.owned_by(PODS, image.metadata.uid)
             if pod["metadata"]["namespace"] in where
             and pod["metadata"]["labels"].get(names.BUILD_UID_LABEL) == build.metadata.uid
         ]
@@ -186,49 +186,52 @@ class ImageReconciler:
 
     async def _again(self, image: Image, observed: ImageObserved) -> ImageObserved:
         """The build just ended: what is next may be another one."""
-        observed = replace(observed, builds=self._records.of(image), stage=None)
+        observed = replace(observed, builds=self.records.of(image), stage=None)
         decision = self._decide(image, observed)
         return await self._act(image, observed, decision) if isinstance(decision, Create) else observed
 
     async def _write_status(self, raw: dict[str, Any], image: Image, status: dict[str, Any]) -> None:
         if status != raw.get("status"):
-            await self._cluster.patch_status(IMAGES, raw, status)
+            await self.cluster.patch_status(IMAGES, raw, status)
 
     async def _tell(self, raw: dict[str, Any], image: Image, problem: KeelwayError) -> None:
         """An event where Ready got another reason. Ends of builds are told by `build.py`, brief faults by nobody."""
         was = find(image.status.conditions, READY)
         if isinstance(problem, Terminal | Waiting) and (was is None or was.reason != problem.reason):
-            await self._events.warning(raw, problem.reason, problem.message)
+            await self.events.warning(raw, problem.reason, problem.message)
 
     async def _tidy(self, image: Image, observed: ImageObserved) -> None:
         """Remove what ended builds leave: their Jobs, the pods of passed tests, records beyond the limit."""
         closed = {build.metadata.uid: build for build in observed.builds if ended(build)}
         running = {build.metadata.uid for build in observed.builds if not ended(build)}
-        for job in self._cluster.cache.owned_by(JOBS, image.metadata.uid):
+        for job in self.cluster.cache.owned_by(JOBS, image.metadata.uid):
+            # Anybody may put our labels on a Job of theirs.
+            if job["metadata"]["namespace"] != self.settings.builds_namespace:
+                continue
             # Also of a record that somebody deleted: nobody would ask for the Job's end.
             if job["metadata"]["labels"].get(names.BUILD_UID_LABEL) not in running:
-                await self._cluster.delete_object(JOBS, job)
+                await self.cluster.delete_object(JOBS, job)
         newest = observed.newest
-        for pod in self._cluster.cache.owned_by(PODS, image.metadata.uid):
+        for pod in self.cluster.cache.owned_by(PODS, image.metadata.uid):
             build = closed.get(pod["metadata"]["labels"].get(names.BUILD_UID_LABEL))
             # The pods of the newest failed tests stay, so that `kubectl logs` tells all.
             is_test = names.TEST_LABEL in pod["metadata"]["labels"]
             if build is not None and is_test and (succeeded(build) or build is not newest):
-                await self._cluster.delete_object(PODS, pod)
+                await self.cluster.delete_object(PODS, pod)
         for build in beyond_limit(image, observed):
-            await self._cluster.delete(BUILDS, build.metadata.namespace, build.metadata.name, uid=build.metadata.uid)
+            await self.cluster.delete(BUILDS, build.metadata.namespace, build.metadata.name, uid=build.metadata.uid)
 
     async def _remove_jobs(self, key: Key) -> None:
         """Jobs live in another namespace, so Kubernetes does not collect them with their Image."""
-        for job in self._cluster.cache.list(JOBS, self._settings.builds_namespace):
+        for job in self.cluster.cache.list(JOBS, self.settings.builds_namespace):
             labels = job["metadata"].get("labels", {})
             if labels.get(names.IMAGE_NAMESPACE_LABEL) == key.namespace and labels.get(names.IMAGE_LABEL) == key.name:
-                await self._cluster.delete_object(JOBS, job)
-        self._places.wake_next()
+                await self.cluster.delete_object(JOBS, job)
+        self.places.wake_next()
 
     def _come_back(self, observed: ImageObserved, decision: Decision | None) -> float | None:
         times = [time for time in (observed.next_check, getattr(decision, "until", None)) if time is not None]
-        delays = [max(0.0, (time - self._clock()).total_seconds()) for time in times]
+        delays = [max(0.0, (time - self.clock()).total_seconds()) for time in times]
         if observed.stage in _LOOK_AGAIN:
             delays.append(_LOOK_AGAIN[observed.stage])
         return min(delays, default=None)

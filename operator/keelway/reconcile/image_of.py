@@ -13,7 +13,7 @@ from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
 from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
-from keelway.status.app import IMAGE_READY, rolled_out
+from keelway.status.app import IMAGE_READY
 from keelway.status.conditions import find
 from keelway.status.user import check_user, must_be_non_root, uid_for_name
 
@@ -26,13 +26,13 @@ class Found:
     note: KeelwayError | None = None
 
 
+@dataclass(frozen=True)
 class ImageFinder:
     """Finds an App's image. Raises Waiting while there is none, Terminal where its user is not allowed."""
 
-    def __init__(self, cache: Cache, registry: Registry, credentials: Credentials) -> None:
-        self._cache = cache
-        self._registry = registry
-        self._credentials = credentials
+    cache: Cache
+    registry: Registry
+    credentials: Credentials
 
     async def find(self, app: App) -> Found:
         """The image to run now."""
@@ -42,7 +42,7 @@ class ImageFinder:
         return self._known(app, app.spec.image.reference) or await self._of_reference(app, app.spec.image.reference)
 
     def _of_image(self, app: App, name: str) -> RunImage:
-        raw = self._cache.get(IMAGES, app.metadata.namespace, name)
+        raw = self.cache.get(IMAGES, app.metadata.namespace, name)
         if raw is None:
             raise Waiting(
                 "ImageNotFound",
@@ -60,8 +60,8 @@ class ImageFinder:
         return RunImage(latest.reference, asked=name, version=latest.version, run_as_user=uid)
 
     def _known(self, app: App, asked: str) -> Found | None:
-        """What this same reference was resolved to before: a tag is looked up when the spec changes, and only then."""
-        deployment = self._cache.get(DEPLOYMENTS, app.metadata.namespace, app.metadata.name)
+        """What this same reference was resolved to before: a tag is looked up when it is new, and only then."""
+        deployment = self.cache.get(DEPLOYMENTS, app.metadata.namespace, app.metadata.name)
         if deployment is None or not is_controlled_by(deployment, app.metadata.uid) or not _same_user(deployment, app):
             return None
         annotations = deployment["metadata"].get("annotations", {})
@@ -77,9 +77,9 @@ class ImageFinder:
         reference = Reference.parse(asked)
         try:
             secrets = tuple(one.name for one in app.spec.pull_secrets)
-            keyring = await self._credentials.keyring_for(reference, app.metadata.namespace, secrets)
-            digest = await self._registry.resolve(reference, keyring)
-            config = await self._registry.image_config(reference.at(digest), keyring)
+            keyring = await self.credentials.keyring_for(reference, app.metadata.namespace, secrets)
+            digest = await self.registry.resolve(reference, keyring)
+            config = await self.registry.image_config(reference.at(digest), keyring)
         except Terminal:
             raise
         except KeelwayError as error:
@@ -106,8 +106,15 @@ def _same_user(deployment: dict[str, Any], app: App) -> bool:
 
 
 def _has_settled(app: App, deployment: dict[str, Any]) -> bool:
-    """Whether this very spec was released and runs: a digest found now would roll its pods for nothing."""
-    return app.status.observed_generation == app.metadata.generation and rolled_out(app, deployment)
+    """Whether it was rolled out so, with the Secrets that are named today: a digest found now would roll pods that run.
+
+    The condition outlives restarts of pods, and says nothing of a rollout to come.
+    """
+    secrets = deployment["spec"]["template"]["spec"].get("imagePullSecrets", [])
+    if [one["name"] for one in secrets] != [one.name for one in app.spec.pull_secrets]:
+        return False
+    conditions = deployment.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Progressing" and one.get("reason") == "NewReplicaSetAvailable" for one in conditions)
 
 
 def _kept(app: App, asked: str) -> Found:

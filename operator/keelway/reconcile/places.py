@@ -6,7 +6,8 @@ other passes would not see there, is kept in memory.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from keelway.api.build import Build
 from keelway.api.image import Image
@@ -19,6 +20,9 @@ from keelway.reconcile.outcome import Key
 from keelway.settings import Settings
 from keelway.status.build import SUCCEEDED, built
 from keelway.status.job import job_finished
+
+WAKE_INTERVAL: Final = timedelta(seconds=30)
+"""How often `wake_next` is called although nobody has told of a free place."""
 
 
 class Places:
@@ -52,6 +56,12 @@ class Places:
             del self._taken[uid]
             if uid in self._stuck:
                 self.wake_next()
+
+    def pass_over(self, uid: str) -> None:
+        """The build of that uid waits, and its Image's pass cannot start it now: its turn is the others'."""
+        if uid not in self._stuck:
+            self._stuck.add(uid)
+            self.wake_next()
 
     def wake_next(self) -> None:
         """A place may have become free: wake the Images whose builds may start now."""
@@ -101,6 +111,8 @@ class Places:
         image = self._cache.get(IMAGES, build.metadata.namespace, build.spec.image)
         if image is None or not is_controlled_by(raw, image["metadata"]["uid"]):
             return False
+        if "deletionTimestamp" in image["metadata"]:
+            return False  # a finalizer keeps it, and its pass starts nothing any more
         return not image["spec"].get("suspend", False)
 
 

@@ -5,6 +5,7 @@ Neighbours: `decide.py` says when one is due, `build.py` brings it further, `ima
 
 import contextlib
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from keelway.api.build import Build, BuildSpec
@@ -22,21 +23,22 @@ from keelway.registry.reference import Reference
 from keelway.status.build import Asked, Inputs, ended
 from keelway.status.image import ImageObserved
 
-_NUMBERED_TAG: Final = re.compile(r"(?:v|build-)([1-9][0-9]{0,8})")
+# Nobody has built a hundred million times: what looks so was put there by hand.
+_NUMBERED_TAG: Final = re.compile(r"(?:v|build-)([1-9][0-9]{0,7})")
 
 
+@dataclass(frozen=True)
 class Records:
     """The records of Images."""
 
-    def __init__(self, cluster: Cluster, registry: Registry, credentials: Credentials) -> None:
-        self._cluster = cluster
-        self._registry = registry
-        self._credentials = credentials
+    cluster: Cluster
+    registry: Registry
+    credentials: Credentials
 
     def of(self, image: Image) -> tuple[Build, ...]:
         """By number."""
         records = []
-        for raw in self._cluster.cache.owned_by(BUILDS, image.metadata.uid):
+        for raw in self.cluster.cache.owned_by(BUILDS, image.metadata.uid):
             # A record that another version of the operator wrote, and this one cannot read, says nothing.
             with contextlib.suppress(Terminal):
                 build = Build.parse(raw)
@@ -50,9 +52,9 @@ class Records:
         while True:
             record = _record(image, number, decision, inputs)
             try:
-                return Build.parse(await self._cluster.create(BUILDS, record))
+                return Build.parse(await self.cluster.create(BUILDS, record))
             except AlreadyExists:
-                found = await self._cluster.get(BUILDS, image.metadata.namespace, record["metadata"]["name"])
+                found = await self.cluster.get(BUILDS, image.metadata.namespace, record["metadata"]["name"])
                 if found is not None and _is_open_record_of(image, found):
                     return Build.parse(found)  # made by a pass whose answer was lost
                 number += 1  # another Image's leftover of the same name, or a record that the watch has yet to bring
@@ -72,10 +74,10 @@ class Records:
     async def _numbers_in_registry(self, image: Image, asked: Asked) -> list[int]:
         """What an earlier Image of this name has left in the repository."""
         secrets = (asked.push_secret_ref.name,) if asked.push_secret_ref else ()
-        keyring = await self._credentials.keyring(image.metadata.namespace, secrets)
+        keyring = await self.credentials.keyring(image.metadata.namespace, secrets)
         tags: list[str] = []
         with contextlib.suppress(NotFound):
-            tags = await self._registry.tags(Reference.parse(asked.repository), keyring)
+            tags = await self.registry.tags(Reference.parse(asked.repository), keyring)
         return [int(match[1]) for tag in tags if (match := _NUMBERED_TAG.fullmatch(tag))]
 
 

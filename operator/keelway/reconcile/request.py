@@ -36,33 +36,26 @@ class JobData:
     replica: int
 
 
+@dataclass(frozen=True)
 class Requests:
     """Gathers what a build needs."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        sources: Sources,
-        credentials: Credentials,
-        settings: Settings,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._cluster = cluster
-        self._sources = sources
-        self._credentials = credentials
-        self._settings = settings
-        self._clock = clock
+    cluster: Cluster
+    sources: Sources
+    credentials: Credentials
+    settings: Settings
+    clock: Callable[[], datetime]
 
     async def job_data(self, image: Image, build: Build) -> JobData | None:
         """All that the Job needs; None where the source has moved on from the build's revision.
 
         Raises Waiting for a Secret, ConfigMap or key that is not there, or for more than a Secret can hold.
         """
-        source = await self._sources.request(image, build.spec.source, build.spec.revision)
+        source = await self.sources.request(image, build.spec.source, build.spec.revision)
         if source is None:
             return None
         namespace_uid = await self._namespace_uid(image.metadata.namespace)
-        replica = replica_of(namespace_uid, self._settings.buildkit_replicas)
+        replica = replica_of(namespace_uid, self.settings.buildkit_replicas)
         request = self._request(image, build, source, namespace_uid, replica)
         deadline = request.caps.fetch_seconds + request.timeout_seconds + _SLACK_SECONDS
         files = {
@@ -82,7 +75,7 @@ class Requests:
         namespace_uid: str,
         replica: int,
     ) -> BuildRequest:
-        settings, options = self._settings, build.spec.build
+        settings, options = self.settings, build.spec.build
         address, server_name = buildkit.replica_address(settings, replica)
         return BuildRequest(
             source=source,
@@ -105,8 +98,8 @@ class Requests:
         )
 
     async def _certificates(self, build: Build, lifetime: timedelta) -> dict[str, bytes]:
-        now = self._clock()
-        authority = await buildkit.authority(self._cluster, self._settings, now)
+        now = self.clock()
+        authority = await buildkit.authority(self.cluster, self.settings, now)
         client = certificates.issue_client(authority, build.metadata.name, lifetime, now)
         return {
             buildrequest.TLS_CA_FILE: authority.certificate,
@@ -118,9 +111,9 @@ class Requests:
         push_secret = build.spec.push_secret_ref
         secrets = (push_secret.name,) if push_secret else ()
         files = {
-            buildrequest.DOCKER_CONFIG_FILE: await self._credentials.docker_config(image.metadata.namespace, secrets)
+            buildrequest.DOCKER_CONFIG_FILE: await self.credentials.docker_config(image.metadata.namespace, secrets)
         }
-        login = await self._sources.credentials(image, build.spec.source)
+        login = await self.sources.credentials(image, build.spec.source)
         given = {
             buildrequest.SOURCE_TOKEN_FILE: login.token if login else None,
             buildrequest.SOURCE_USERNAME_FILE: login.username if login else None,
@@ -132,7 +125,7 @@ class Requests:
         files = {}
         for secret in secrets:
             key = secret.secret_ref.key or secret.id
-            data = await secret_data(self._cluster, image.metadata.namespace, secret.secret_ref.name)
+            data = await secret_data(self.cluster, image.metadata.namespace, secret.secret_ref.name)
             if key not in data:
                 raise Waiting(
                     "SecretKeyNotFound",
@@ -142,7 +135,7 @@ class Requests:
         return files
 
     async def _namespace_uid(self, name: str) -> str:
-        namespace = await self._cluster.get(NAMESPACES, None, name)
+        namespace = await self.cluster.get(NAMESPACES, None, name)
         if namespace is None:
             raise Waiting("NamespaceNotFound", f"Namespace {name} is going away.")
         return str(namespace["metadata"]["uid"])

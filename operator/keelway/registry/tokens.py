@@ -6,8 +6,9 @@ The protocol: distribution.github.io/distribution/spec/auth/token. Used by `clie
 import json
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 
@@ -21,6 +22,10 @@ _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 # The specification's default life of a token, and the least it recommends.
 _LIFE_SECONDS = 60.0
 _MAX_ANSWER_BYTES = 256 * 1024
+# A token and its life are the registry's to choose, and a registry may be a tenant's: what is kept has bounds.
+_LONGEST_LIFE_SECONDS = 3600.0
+_MAX_TOKEN_CHARACTERS = 16 * 1024
+_MAX_KNOWN = 1000
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Scope:
 class Tokens:
     """The Authorization headers that worked, until shortly before they expire."""
 
-    _known: dict[tuple[str, str, Login | None], tuple[str, float]] = field(default_factory=dict)
+    _known: OrderedDict[tuple[str, str, Login | None], tuple[str, float]] = field(default_factory=OrderedDict)
 
     def get(self, scope: Scope) -> str | None:
         """The header to send at once; None: ask without and see what the registry wants."""
@@ -47,9 +52,10 @@ class Tokens:
         return header if time.monotonic() < expires else None
 
     def put(self, scope: Scope, header: str, life: float) -> None:
-        now = time.monotonic()
-        self._known = {key: known for key, known in self._known.items() if known[1] > now}
-        self._known[scope.key()] = (header, now + life * 0.8)
+        self._known.pop(scope.key(), None)
+        self._known[scope.key()] = (header, time.monotonic() + min(life, _LONGEST_LIFE_SECONDS) * 0.8)
+        if len(self._known) > _MAX_KNOWN:
+            self._known.popitem(last=False)
 
     def drop(self, scope: Scope) -> None:
         self._known.pop(scope.key(), None)
@@ -65,18 +71,20 @@ async def answer(challenge: httpx.Response, scope: Scope, wire: Wire, insecure: 
     for header in offered:
         scheme, _, rest = header.partition(" ")
         if scheme.lower() == "bearer":
-            return await _token(dict(_PARAMETER.findall(rest)), scope, wire, insecure)
+            parameters = dict(_PARAMETER.findall(rest))
+            realm = Call("GET", _realm(parameters, scope, insecure), trusted=wire.is_own(challenge.url))
+            return await _token(realm, parameters, scope, wire)
     if any(header.lower().startswith("basic") for header in offered) and scope.login is not None:
         return scope.login.basic(), 3600.0
     return None
 
 
-async def _token(parameters: Mapping[str, str], scope: Scope, wire: Wire, insecure: bool) -> tuple[str, float]:
+async def _token(realm: Call, parameters: Mapping[str, str], scope: Scope, wire: Wire) -> tuple[str, float]:
     query = {"scope": f"repository:{scope.reference.repository}:{scope.actions}"}
     if "service" in parameters:
         query["service"] = parameters["service"]
-    url = _realm(parameters.get("realm", ""), scope, insecure).copy_merge_params(query)
-    response = await wire.send(Call("GET", url), scope.login.basic() if scope.login is not None else None)
+    call = replace(realm, url=realm.url.copy_merge_params(query))
+    response = await wire.send(call, scope.login.basic() if scope.login is not None else None)
     try:
         if response.status_code != httpx.codes.OK:
             raise refused(response, scope.reference.name, scope.login is not None)
@@ -85,9 +93,9 @@ async def _token(parameters: Mapping[str, str], scope: Scope, wire: Wire, insecu
         await response.aclose()
 
 
-def _realm(text: str, scope: Scope, insecure: bool) -> httpx.URL:
+def _realm(parameters: Mapping[str, str], scope: Scope, insecure: bool) -> httpx.URL:
     try:
-        url = httpx.URL(text)
+        url = httpx.URL(parameters.get("realm", ""))
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     if not is_web(url) or (url.scheme != "https" and not insecure):
@@ -101,7 +109,8 @@ def _parsed(body: bytes | None, scope: Scope) -> tuple[str, float]:
         document = json.loads(body or b"")
         token = document.get("token") or document["access_token"]
         # As a header may carry it: a token is the registry's to choose.
-        f"{token}".encode("ascii")
+        if len(f"{token}".encode("ascii")) > _MAX_TOKEN_CHARACTERS:
+            raise ValueError("too long")
         return f"Bearer {token}", float(document.get("expires_in") or _LIFE_SECONDS)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         message = f"{scope.reference.registry} gave no token. Check the registry's authentication."

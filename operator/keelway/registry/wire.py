@@ -7,7 +7,7 @@ answer is decompressed or read without a bound.
 
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -26,17 +26,23 @@ _MAX_SAID_BYTES: Final = 4096
 
 @dataclass(frozen=True)
 class Call:
-    """One request. Redirects are followed where `follow` says so: never where something is written or logged in to."""
+    """One request. Redirects are followed where `follow` says so: never where something is written or logged in to.
+
+    `trusted`: the operator's own registry named the URL, so it is reached without the guard.
+    """
 
     method: str
     url: httpx.URL
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     follow: bool = False
+    trusted: bool = False
 
 
 class Wire:
-    """`own` are URLs of the operator's registry, reached directly; all else goes over `guard`, if there is one."""
+    """`own` are URLs of the operator's registry: it is reached directly, and so is where it leads (its storage, its
+    token realm), for the administrator chose it. All else goes over `guard`, if there is one.
+    """
 
     def __init__(self, own: Iterable[httpx.URL] = (), guard: httpx.AsyncBaseTransport | None = None) -> None:
         self._own = frozenset(origin_of(url) for url in own)
@@ -47,12 +53,17 @@ class Wire:
         await self._direct.aclose()
         await self._guarded.aclose()
 
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether the URL is one of the operator's own registry."""
+        return origin_of(url) in self._own
+
     async def send(self, call: Call, authorization: str | None) -> httpx.Response:
         """The answer, to be closed: the body of a success is unread, of any other there is the beginning.
 
         Raises Waiting (AddressRefused, HostNotFound, ConnectionFailed, TlsFailed, UnexpectedRedirect) or Transient.
         """
         url = call.url
+        call = replace(call, trusted=call.trusted or self.is_own(url))
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._once(call, url, authorization)
             if not response.has_redirect_location:
@@ -63,7 +74,7 @@ class Wire:
         raise bad_redirect(host_of(url), f"redirects more than {_MAX_REDIRECTS} times")
 
     async def _once(self, call: Call, url: httpx.URL, authorization: str | None) -> httpx.Response:
-        client = self._direct if origin_of(url) in self._own else self._guarded
+        client = self._direct if call.trusted or self.is_own(url) else self._guarded
         headers = {**call.headers, **({"Authorization": authorization} if authorization else {})}
         message = client.build_request(call.method, url, headers=headers, content=call.content)
         try:

@@ -127,7 +127,7 @@ def _summary(app: App, observed: AppObserved) -> list[Fact]:
     problem, finding, deployment = observed.problem, observed.finding, observed.deployment
     if problem is not None:
         progress = Progress.STALLED if isinstance(problem, Terminal) else Progress.RECONCILING
-        return summary(FALSE, progress, problem.reason, f"{problem.message}{_meanwhile(observed)}")
+        return summary(FALSE, progress, problem.reason, f"{problem.message}{_meanwhile(app, observed)}")
     if deployment is None:
         return summary(FALSE, Progress.RECONCILING, "Deploying", "The Deployment is being made.")
     if rolled_out(app, deployment):
@@ -142,10 +142,13 @@ def _summary(app: App, observed: AppObserved) -> list[Fact]:
     return summary(FALSE, progress, told.reason, told.message)
 
 
-def _meanwhile(observed: AppObserved) -> str:
-    """What a problem leaves alone."""
-    serving = (observed.deployment or {}).get("status", {}).get("availableReplicas", 0)
-    return f" {observed.version or 'What ran before'} serves on." if serving else ""
+def _meanwhile(app: App, observed: AppObserved) -> str:
+    """What a problem leaves alone; during a rollout nobody can tell which version the pods that serve are of."""
+    deployment = observed.deployment
+    if deployment is None or not deployment.get("status", {}).get("availableReplicas", 0):
+        return ""
+    version = observed.version if rolled_out(app, deployment) else None
+    return f" {version or 'What ran before'} serves on."
 
 
 def _serving(observed: AppObserved) -> str:

@@ -108,7 +108,7 @@ def of_pod(pod: Mapping[str, Any]) -> Finding | None:
     """What keeps this pod from starting or running on; None where nothing shows."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
-    for container in status.get("containerStatuses", []):
+    for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
         finding = _of_container(pod, container)
         if finding is not None:
             return finding
@@ -183,11 +183,11 @@ def _not_ready(pod: Mapping[str, Any], now: datetime) -> Finding | None:
     name = pod["metadata"]["name"]
     for container in pod.get("status", {}).get("containerStatuses", []):
         began = container.get("state", {}).get("running", {}).get("startedAt")
-        if container.get("ready") or began is None or now - datetime.fromisoformat(began) < _TO_GET_READY:
+        if container.get("ready") or began is None:
             continue
         kind = "startup" if container.get("started") is False else "readiness"
         asked = _probe(pod, container, f"{kind}Probe")
-        if asked is not None:
+        if asked is not None and now - datetime.fromisoformat(began) > max(_TO_GET_READY, _allowed(asked)):
             cause = f"Pod {name} runs, but its {kind} probe ({_asked(asked)}) does not succeed."
             remedy = f"Make the program answer it, or correct probes.{kind} and ports."
             return Finding("ProbeFailing", f"{cause} {remedy}")
@@ -198,6 +198,12 @@ def _probe(pod: Mapping[str, Any], container: Mapping[str, Any], kind: str) -> M
     specs = pod.get("spec", {}).get("containers", [])
     found: Mapping[str, Any] | None = next((one.get(kind) for one in specs if one["name"] == container["name"]), None)
     return found
+
+
+def _allowed(probe: Mapping[str, Any]) -> timedelta:
+    """How long the probe itself gives the program, as Kubernetes counts it."""
+    tries = probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10)
+    return timedelta(seconds=probe.get("initialDelaySeconds", 0) + tries)
 
 
 def _asked(probe: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ class ImageObserved:
     `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `inputs` are what
     should be built, None where the source could not be resolved (`source_problem`); `problem` is anything that ended
     the pass early, that included; `stage` is set while the newest build has not ended, and `finding` is what keeps its
-    pods from starting. `attended`: this pass brought the newest build further although the Image is suspended.
+    pods from starting.
     """
 
     builds: tuple[Build, ...]
@@ -43,7 +43,6 @@ class ImageObserved:
     finding: Finding | None = None
     next_check: datetime | None = None
     started: bool = True
-    attended: bool = False
 
     @property
     def newest(self) -> Build | None:
@@ -79,8 +78,8 @@ def suspended_status(image: Image, observed: ImageObserved, now: datetime) -> Im
     """As last, with reason Suspended; nothing begins, so nothing is reconciling or stalled."""
     last = find(image.status.conditions, "Ready")
     ready = last.status if last else UNKNOWN
-    if observed.attended and observed.newest is not None and succeeded(observed.newest):
-        ready = TRUE
+    if ready is UNKNOWN and observed.newest is not None and succeeded(observed.newest):
+        ready = TRUE  # the build that ran when it was suspended ended well
     kept = [
         Fact(one.type, one.status, one.reason, one.message)
         for one in image.status.conditions

@@ -63,6 +63,19 @@ def job_result(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> Bui
     )
 
 
+def not_started(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]], now: datetime) -> Failure | None:
+    """A Job that was let go long ago, and whose pod has not begun: the fault is the cluster's, not the build's."""
+    started = job_started(job)
+    if started is None or now - started < _TO_BE_SCHEDULED:
+        return None
+    pending = [pod for pod in pods if pod.get("status", {}).get("phase") == "Pending" and not _has_begun(pod)]
+    if not pending:
+        return None
+    found = of_pod(pending[-1])
+    why = found.message if found else "It waits for its volumes, its image or a node."
+    return Failure("BuildNotStarted", f"The build's pod could not start. {why}", retry=True)
+
+
 def report_failure(report: BuildReport) -> Failure:
     """A report that is not ok, as a Failure that names the step."""
     return Failure(report.reason, f"{report.step.value}: {report.message}", report.retryable)
@@ -145,6 +158,12 @@ def _report(pod: Mapping[str, Any]) -> BuildReport | None:
         if report is not None and (name == "containerStatuses" or not report.ok):
             return report
     return None
+
+
+def _has_begun(pod: Mapping[str, Any]) -> bool:
+    """A pod is Pending while its init containers run, too."""
+    states = (one.get("state", {}) for one in pod.get("status", {}).get("initContainerStatuses", []))
+    return any("running" in state or "terminated" in state for state in states)
 
 
 def _terminated(statuses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ it wants to come back. A Job runs when the test says so.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from keelway.cluster.gate import always_open
 from keelway.compose import assembly
 from keelway.engine.routes import keys_of
 from keelway.engine.runner import Reconciler
+from keelway.engine.term import Chore
 from keelway.errors import KeelwayError
 from keelway.reconcile.outcome import Key
 from keelway.settings import Settings
@@ -63,6 +64,7 @@ class Scene:
         self.registry = registry
         self.now = NOW
         self.reconcile: Reconciler
+        self.chores: Sequence[Chore] = ()
         self.problems: dict[Key, KeelwayError] = {}
         self._woken: list[Key] = []
         self._due: dict[Key, float] = {}
@@ -121,6 +123,8 @@ class Scene:
     async def later(self, seconds: float) -> None:
         """Time goes by, and whoever wanted to come back meanwhile does."""
         self.now += timedelta(seconds=seconds)
+        for chore in self.chores:
+            await chore()
         for key in [key for key, delay in self._due.items() if delay <= seconds]:
             self.wake(key)
         await self.settle()
@@ -154,6 +158,10 @@ class Scene:
         """Status and reason of the Image's Ready condition."""
         one = next(one for one in self.status(namespace)["conditions"] if one["type"] == "Ready")
         return one["status"], one["reason"]
+
+    def message(self, namespace: str = "team-a") -> str:
+        """Message of the Image's Ready condition."""
+        return str(next(one for one in self.status(namespace)["conditions"] if one["type"] == "Ready")["message"])
 
     def jobs(self) -> dict[str, Object]:
         """The Jobs, by the name of their Build and its namespace ("team-a/hello-1")."""
@@ -209,4 +217,5 @@ async def playing(
             api.put(NAMESPACES, {"metadata": {"name": namespace, "uid": f"{number:08}-0000-4000-8000-000000000000"}})
         async with assembly(settings, lambda: scene.now)(cluster, scene.wake) as parts:
             scene.reconcile = parts.reconcilers["Image"]
+            scene.chores = parts.chores
             yield scene

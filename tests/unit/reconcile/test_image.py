@@ -154,6 +154,82 @@ class TestAPlaceAtTheBuildService:
         await scene.later(10)
         assert scene.running() == ["team-a/hello-1"]
 
+    async def test_is_not_kept_for_an_image_that_a_finalizer_keeps(self, narrow: Scene) -> None:
+        narrow.image("team-b")
+        await narrow.settle()
+        narrow.image("team-a")
+        await narrow.settle()
+        going = narrow.get(IMAGES, "team-a", "hello")
+        metadata = {**going["metadata"], "deletionTimestamp": "2026-01-02T12:00:00Z", "finalizers": ["example.com/x"]}
+        narrow.put(IMAGES, {**going, "metadata": metadata})
+        narrow.image("team-b", name="other")
+
+        narrow.job_ends("team-b/hello-1")
+        await narrow.settle()
+
+        assert narrow.running() == ["team-b/other-1"]
+
+    @pytest.mark.parametrize("trouble", ["repository", "source", "unreadable"])
+    async def test_is_not_kept_for_an_image_that_cannot_decide(self, narrow: Scene, trouble: str) -> None:
+        source = {"configMap": {"name": "files"}}
+        metadata = {"name": "files", "namespace": "team-a"}
+        narrow.api.put(CONFIG_MAPS, {"metadata": metadata, "data": {"Dockerfile": "FROM scratch"}})
+        narrow.image("team-b")
+        await narrow.settle()
+        narrow.image("team-a", source=source)
+        await narrow.settle()
+        narrow.image("team-b", name="other")
+        await narrow.settle()
+        assert narrow.builds() == {"hello-1": "Open"}, "the first to wait"
+        if trouble == "repository":
+            narrow.image("team-a", source=source, repository=f"{narrow.settings.registry}/team-b/x")
+        elif trouble == "source":
+            narrow.api.drop(CONFIG_MAPS, "team-a", "files")
+            narrow.image("team-a", source=source, poll={"intervalSeconds": 10})
+            await narrow.later(60)
+        else:
+            narrow.image("team-a", source={"carrier": "pigeon"})
+        await narrow.settle()
+
+        narrow.job_ends("team-b/hello-1")
+        await narrow.settle()
+        await narrow.later(30)
+
+        assert narrow.running() == ["team-b/other-1"]
+
+    async def test_is_not_kept_by_a_job_whose_secret_a_quota_refuses(self, narrow: Scene) -> None:
+        narrow.api.interfere = lambda request: (
+            refusal(403, "Forbidden") if request.method == "POST" and "keelway-builds/secrets" in request.path else None
+        )
+        narrow.image("team-a")
+        await narrow.settle()
+        assert narrow.ready() == ("False", "Forbidden")
+        assert narrow.jobs() == {}
+        narrow.api.interfere = lambda request: None
+        await narrow.later(15)
+        assert narrow.running() == ["team-a/hello-2"], "another attempt, after a pause"
+
+    async def test_is_not_kept_by_a_job_whose_pod_cannot_start(self, narrow: Scene) -> None:
+        narrow.image("team-a")
+        narrow.image("team-b")
+        await narrow.settle()
+        job = narrow.jobs()["team-a/hello-1"]
+        job["status"] = {"startTime": narrow.now.isoformat()}
+        narrow.put(JOBS, job)
+        waits = {"waiting": {"reason": "ImagePullBackOff", "message": "no route to host"}}
+        status = {"phase": "Pending", "initContainerStatuses": [{"name": "fetch", "ready": False, "state": waits}]}
+        labels = {**job["metadata"]["labels"], "batch.kubernetes.io/job-name": job["metadata"]["name"]}
+        pod = {"name": "x", "namespace": BUILDS_NAMESPACE, "labels": labels}
+        narrow.put(PODS, {"metadata": pod, "status": status})
+        await narrow.settle()
+        assert "no route to host" in narrow.message("team-a")
+
+        for _ in range(11):
+            await narrow.later(60)
+
+        assert narrow.builds()["hello-1"] == "BuildNotStarted"
+        assert narrow.running() == ["team-b/hello-1"]
+
 
 class TestARecord:
     async def test_whose_creations_answer_was_lost_is_not_made_twice(self, scene: Scene) -> None:
@@ -222,6 +298,12 @@ class TestARecord:
         assert narrow.ready("team-b") == ("False", "RepositoryInUse")
         assert narrow.running() == []
 
+    async def test_is_not_numbered_after_a_tag_that_nobody_built(self, scene: Scene) -> None:
+        scene.registry.tags["team-a/hello"] = {"v999999999", "v2"}
+        scene.image("team-a")
+        await scene.settle()
+        assert list(scene.builds()) == ["hello-3"]
+
 
 class TestAConfigMap:
     async def test_that_changed_before_its_build_began_is_built_as_it_is_now(self, scene: Scene) -> None:
@@ -254,6 +336,14 @@ class TestAJob:
         assert second["metadata"]["uid"] != first["metadata"]["uid"]
         owners = [secret["metadata"]["ownerReferences"][0]["uid"] for secret in scene.secrets()]
         assert owners == [second["metadata"]["uid"]]
+
+    async def test_of_somebody_elses_is_left_alone_whatever_its_labels_say(self, scene: Scene) -> None:
+        scene.image("team-a")
+        await scene.settle()
+        labels = {**scene.jobs()["team-a/hello-1"]["metadata"]["labels"], "keelway.dev/build-uid": "none"}
+        scene.put(JOBS, {"metadata": {"name": "theirs", "namespace": "team-a", "labels": labels}, "spec": {}})
+        await scene.settle()
+        assert ("jobs", "team-a", "theirs") in scene.api.objects
 
 
 class TestASuspendedImage:

@@ -1,6 +1,6 @@
 """Where a registry may lead: addresses are checked but for the operator's own registry, redirects are few and plain."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -19,7 +19,7 @@ from keelway.sources.transport import GuardedTransport
 from tests.unit.registry.smallregistry import SmallRegistry, connect, ring
 from tests.unit.web import Handler, make_authority, serve
 
-LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+LOOPBACK = (ip_network("127.0.0.1/32"), ip_network("::1/128"))
 
 
 @dataclass
@@ -46,6 +46,10 @@ async def guarded(host: str, own: str | None = None, allowed: bool = False) -> A
     guard = GuardedTransport(LOOPBACK if allowed else (), plain_http=True)
     async with Registry(frozenset({host, own or host}), own=own, guard=guard) as client:
         yield client
+
+
+async def tokens(_: web.Request) -> web.Response:
+    return web.json_response({"token": "t"})
 
 
 def redirecting(to: str, status: int = 307) -> Handler:
@@ -101,29 +105,37 @@ async def test_a_guarded_registry_is_spoken_of_as_one() -> None:
             await client.resolve(Reference("localhost:1", "a"), Keyring())
 
 
-async def test_a_redirect_to_a_refused_address_is_not_followed(small: SmallRegistry) -> None:
-    elsewhere = Elsewhere(small.handle)
-    async with serve(elsewhere.handle) as target, serve(redirecting(target)) as url:
+def challenging(realm: str) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=401, headers={"WWW-Authenticate": f'Bearer realm="{realm}/token"'})
+
+    return handle
+
+
+@pytest.mark.parametrize("leading", [redirecting, challenging])
+async def test_a_tenants_registry_leads_to_no_refused_address(leading: Callable[[str], Handler]) -> None:
+    async with serve(leading("http://127.0.0.2:9")) as url:
+        host = url.removeprefix("http://")
+        async with guarded(host, allowed=True) as client:
+            with pytest.raises(Waiting, match="AddressRefused"):
+                await client.resolve(Reference(host, "team/app", "v1"), ring(host))
+
+
+async def test_the_operators_own_registry_may_lead_anywhere(small: SmallRegistry) -> None:
+    """To its storage or its token realm: the administrator chose it, and they are often at private addresses."""
+    digest = small.add_image("1000", "v1")
+    storage, realm = Elsewhere(small.handle), Elsewhere(tokens)
+    async with serve(storage.handle) as target, serve(redirecting(target)) as url:
         host = url.removeprefix("http://")
         async with guarded(host, own=host) as client:
-            with pytest.raises(Waiting, match="AddressRefused"):
-                await client.resolve(Reference(host, "team/app", "v1"), Keyring())
-    assert elsewhere.calls == []
-
-
-async def test_a_token_realm_at_a_refused_address_is_not_asked(small: SmallRegistry) -> None:
-    elsewhere = Elsewhere(small.handle)
-    async with serve(elsewhere.handle) as target:
-
-        async def challenge(_: web.Request) -> web.Response:
-            return web.Response(status=401, headers={"WWW-Authenticate": f'Bearer realm="{target}/token"'})
-
-        async with serve(challenge) as url:
-            host = url.removeprefix("http://")
-            async with guarded(host, own=host) as client:
-                with pytest.raises(Waiting, match="AddressRefused"):
-                    await client.resolve(Reference(host, "team/app", "v1"), ring(host))
-    assert elsewhere.calls == []
+            assert await client.resolve(Reference(host, "team/app", "v1"), Keyring()) == digest
+    async with serve(realm.handle) as target, serve(challenging(target)) as url:
+        host = url.removeprefix("http://")
+        async with guarded(host, own=host) as client:
+            with pytest.raises(Forbidden):  # it wants a token of this registry again
+                await client.resolve(Reference(host, "team/app", "v1"), ring(host))
+    assert storage.calls
+    assert realm.calls == ["GET /token"]
 
 
 async def test_a_redirect_of_a_manifest_is_followed(small: SmallRegistry) -> None:

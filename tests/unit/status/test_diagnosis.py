@@ -132,8 +132,8 @@ def test_a_program_that_runs_and_does_not_answer_its_probe_is_named(
         made["spec"] = {"containers": [{"name": "app", f"{kind}Probe": probe}]}
         return made
 
-    assert diagnose([pod(5)], NOW) is None, "most programs need a moment"
-    found = diagnose([pod(20)], NOW)
+    assert diagnose([pod(20)], NOW) is None, "the probe itself gives it 30 s"
+    found = diagnose([pod(40)], NOW)
     assert found is not None
     assert (found.reason, found.outlook) == ("ProbeFailing", Outlook.OPEN)
     assert f"Pod hello-1 runs, but its {kind} probe ({asked}) does not succeed." in found.message

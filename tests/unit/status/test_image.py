@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from keelway.api.build import Build
 from keelway.api.image import Image
 from keelway.errors import Waiting
-from keelway.status.image import ImageObserved, image_status, suspended_status
-from tests.unit.objects import NOW, bad, good, image, inputs
+from keelway.status.image import ImageObserved, Stage, image_status, suspended_status
+from tests.unit.objects import NOW, bad, build, good, image, inputs
 
 PLAIN = image()
 R1, R2 = inputs(PLAIN, "r1"), inputs(PLAIN, "r2")
@@ -75,8 +75,9 @@ def test_suspending_looks_at_nothing_and_comes_back_as_it_was() -> None:
 
 
 def test_a_build_that_ends_while_its_image_is_suspended_is_told_of() -> None:
-    known = _after(PLAIN, good(1, R1))
-    suspended = suspended_status(known, ImageObserved((good(1, R1), good(2, R2)), attended=True), NOW)
+    observed = ImageObserved((good(1, R1), build(2, R2)), R2, stage=Stage.BUILDING)
+    known = PLAIN.model_copy(update={"status": image_status(PLAIN, observed, NOW)})
+    suspended = suspended_status(known, ImageObserved((good(1, R1), good(2, R2))), NOW)
     assert suspended.latest is not None
     assert (suspended.latest.version, suspended.latest_build) == ("v2", "hello-2")
     ready = next(one for one in suspended.conditions if one.type == "Ready")
