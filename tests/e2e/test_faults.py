@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.client import Client, Trickle
 from tests.e2e.commons import Web
 from tests.e2e.disturbance import SYSTEM, Peace
+from tests.e2e.objects import empty_image
 from tests.e2e.patience import eventually
 from tests.e2e.tenant import Tenant
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.disturbing
 def test_a_build_survives_its_leader(tenant: Tenant, peace: Peace) -> None:
     with peace.disturbing():
         tenant.apply(
-            _image(tenant.dockerfile("RUN sleep 15", "USER 1000"), tests=[{"name": "runs", "command": ["true"]}])
+            empty_image(tenant.dockerfile("RUN sleep 15", "USER 1000"), tests=[{"name": "runs", "command": ["true"]}])
         )
         tenant.wait("build/empty-1", "create")
         tenant.job_of("empty-1")
@@ -67,7 +68,7 @@ def test_a_rollout_survives_its_leader(tenant: Tenant, web: Web, peace: Peace) -
 
 def test_an_image_deleted_while_the_operator_is_down_has_its_job_removed(tenant: Tenant, peace: Peace) -> None:
     with peace.disturbing():
-        tenant.apply(_image(tenant.dockerfile("RUN sleep 120")))
+        tenant.apply(empty_image(tenant.dockerfile("RUN sleep 120")))
         tenant.wait("build/empty-1", "create")
         tenant.job_of("empty-1")
         peace.kubectl.run("scale", "deployment/keelway", "-n", SYSTEM, "--replicas=0")
@@ -82,7 +83,7 @@ def test_an_image_deleted_while_the_operator_is_down_has_its_job_removed(tenant:
 
 def test_a_build_survives_its_buildkitd(tenant: Tenant, peace: Peace) -> None:
     with peace.disturbing():
-        tenant.apply(_image(tenant.dockerfile("RUN sleep 12")))
+        tenant.apply(empty_image(tenant.dockerfile("RUN sleep 12")))
         tenant.wait("build/empty-1", "create")
         tenant.job_of("empty-1")
 
@@ -120,15 +121,6 @@ def test_a_rollout_survives_the_api_server(tenant: Tenant, client: Client, web: 
 
 def _leader(peace: Peace) -> str:
     return eventually("a replica of the operator leads", peace.leader, 60)
-
-
-def _image(dockerfile: str, **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "keelway.dev/v1alpha1",
-        "kind": "Image",
-        "metadata": {"name": "empty"},
-        "spec": {"source": {"inline": {"files": [{"name": "Dockerfile", "content": dockerfile}]}}, **spec},
-    }
 
 
 def _app(web: Web, answer: str, **spec: Any) -> dict[str, Any]:

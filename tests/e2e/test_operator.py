@@ -5,6 +5,7 @@ import re
 
 from tests.e2e.client import Client
 from tests.e2e.disturbance import SYSTEM, Peace
+from tests.e2e.objects import empty_image
 from tests.e2e.tenant import Tenant
 
 
@@ -25,18 +26,7 @@ def test_metrics_tell_of_passes_and_builds(tenant: Tenant, client: Client, peace
         address = tenant.kubectl.json("get", f"pod/{peace.leader()}", "-n", SYSTEM)["status"]["podIP"]
         url = f"http://{address}:8080/metrics"
         before = client.get(url).text
-        tenant.apply(
-            {
-                "apiVersion": "keelway.dev/v1alpha1",
-                "kind": "Image",
-                "metadata": {"name": "empty"},
-                "spec": {
-                    "source": {
-                        "inline": {"files": [{"name": "Dockerfile", "content": "FROM scratch\nCOPY Dockerfile /\n"}]}
-                    }
-                },
-            }
-        )
+        tenant.apply(empty_image())
         tenant.wait("image/empty")
         after = client.get(url).text
 
@@ -61,18 +51,7 @@ def test_it_logs_json(peace: Peace) -> None:
 
 def test_an_idle_cluster_of_objects_is_not_written_to(tenant: Tenant) -> None:
     """What is as it should be stays untouched: a label makes a pass, and the pass writes nothing."""
-    tenant.apply(
-        {
-            "apiVersion": "keelway.dev/v1alpha1",
-            "kind": "Image",
-            "metadata": {"name": "empty"},
-            "spec": {
-                "source": {
-                    "inline": {"files": [{"name": "Dockerfile", "content": "FROM scratch\nCOPY Dockerfile /\n"}]}
-                }
-            },
-        }
-    )
+    tenant.apply(empty_image())
     tenant.wait("image/empty")
     with tenant.watching("image/empty") as watched:
         tenant.run("label", "image/empty", "team=blue")
