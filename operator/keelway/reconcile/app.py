@@ -89,7 +89,8 @@ class AppReconciler:
         if deployment is None:
             return observed
         image, done = _container(deployment)["image"], rolled_out(app, deployment)
-        if done and "@" in image:
+        has_pods = deployment.get("status", {}).get("replicas", 0) > 0
+        if not has_pods or (done and "@" in image):
             return replace(observed, image=image)
         selector = ",".join(f"{key}={value}" for key, value in observed.selector.items())
         pods = [pod async for pod in self.cluster.list(PODS, app.metadata.namespace, label_selector=selector)]
