@@ -53,10 +53,8 @@ def insecure_redirect(url: httpx.URL) -> Waiting:
 
 def address_refused(host: str, address: str, kind: str, *, is_literal: bool) -> Terminal | Waiting:
     """The host leads to a range that tenants must not reach: an address for good, a name while the DNS says so."""
-    message = (
-        f"{host} leads to {address}, a {kind} address. Use a public host, or have the administrator add its "
-        "network to KEELWAY_ALLOWED_NETWORKS."
-    )
+    cause = f"{host} is a {kind} address" if host == address else f"{host} leads to {address}, a {kind} address"
+    message = f"{cause}. Use a public host, or have the administrator add its network to KEELWAY_ALLOWED_NETWORKS."
     return Terminal("AddressRefused", message) if is_literal else Waiting("AddressRefused", message)
 
 

@@ -115,9 +115,20 @@ def of_pod(pod: Mapping[str, Any]) -> Finding | None:
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             cause = condition.get("message", "").rstrip(". ")
-            remedy = "Lower what it asks for (resources.requests, an App's podTemplate.nodeSelector), or add a node."
-            return Finding("Unschedulable", f"Pod {name} fits on no node: {cause}. {remedy}", Outlook.OUTSIDE)
+            return Finding("Unschedulable", f"Pod {name} fits on no node: {cause}. {_fit(cause)}", Outlook.OUTSIDE)
     return None
+
+
+def _fit(cause: str) -> str:
+    """By the scheduler's words (k8s.io/kubernetes, pkg/scheduler/framework/plugins)."""
+    remedies = {
+        "Insufficient": "lower its resources.requests",
+        "affinity/selector": "correct podTemplate.nodeSelector",
+        "taint": "tolerate the taint in podTemplate.tolerations",
+    }
+    fitting = [remedy for words, remedy in remedies.items() if words in cause]
+    remedy = ", ".join([*fitting, "or add a node that fits" if fitting else "add a node that fits"])
+    return f"{remedy[0].upper()}{remedy[1:]}."
 
 
 def _of_container(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Finding | None:

@@ -166,7 +166,22 @@ def test_a_pod_that_fits_on_no_node_tells_the_schedulers_words() -> None:
     found = diagnose([_pod(phase="Pending", conditions=[unschedulable])], NOW)
     assert found is not None
     assert (found.reason, found.outlook) == ("Unschedulable", Outlook.OUTSIDE)
-    assert "1 Insufficient cpu. Lower" in found.message
+    assert found.message.endswith("1 Insufficient cpu. Lower its resources.requests, or add a node that fits.")
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("1 node(s) didn't match Pod's node affinity/selector", "Correct podTemplate.nodeSelector, or add a node"),
+        ("1 node(s) had untolerated taint {gpu: true}", "Tolerate the taint in podTemplate.tolerations, or add a node"),
+        ("1 node(s) had volume node affinity conflict", "Add a node that fits."),
+    ],
+)
+def test_the_remedy_for_a_pod_without_a_node_is_that_of_its_cause(words: str, remedy: str) -> None:
+    unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+    found = diagnose([_pod(phase="Pending", conditions=[unschedulable])], NOW)
+    assert found is not None
+    assert f"{words}. {remedy}" in found.message
 
 
 def test_only_the_newest_templates_pods_count() -> None:
