@@ -235,7 +235,13 @@ class Builds:
         uid = job["metadata"]["labels"][names.IMAGE_UID_LABEL]
         pods = self.cluster.cache.owned_by(PODS, uid)
         name = job["metadata"]["name"]
-        return [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]
+        return [
+            pod
+            for pod in pods
+            # Anybody may put these labels on a pod of theirs.
+            if pod["metadata"]["namespace"] == job["metadata"]["namespace"]
+            and pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name
+        ]
 
     async def _job_pods(self, job: dict[str, Any]) -> Sequence[dict[str, Any]]:
         """Asked afresh: the Job's end may be known here before the watch has told of its pod's."""

@@ -27,15 +27,13 @@ from keelway.reconcile.records import Records, beyond_limit
 from keelway.reconcile.repository import check_unique, repository
 from keelway.reconcile.source import Sources
 from keelway.settings import Settings
-from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, ended, succeeded
+from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, built, ended, succeeded
 from keelway.status.conditions import READY, find, invalid_status
 from keelway.status.diagnosis import Finding, diagnose_pending
 from keelway.status.image import ImageObserved, Stage, image_status, suspended_status
 
 # Seconds: a pod that is given no node makes no event, also when `status/job.py` gives it up.
 _LOOK_AGAIN: Final[Mapping[Stage | None, float]] = MappingProxyType({Stage.BUILDING: 60.0, Stage.TESTING: 60.0})
-# While a build is no further than this, it has left no place.
-_WAITS_FOR_JOB: Final = (Stage.QUEUED, Stage.BUILDING)
 
 
 @dataclass(frozen=True)
@@ -60,17 +58,16 @@ class ImageReconciler:
         try:
             image = Image.parse(raw)
         except Terminal as error:
-            status = invalid_status(raw, error, self.clock())
-            await self.cluster.patch_status(IMAGES, raw, status)
             for record in self.cluster.cache.owned_by(BUILDS, raw["metadata"]["uid"]):
                 self.places.pass_over(record["metadata"]["uid"])
+            await self.cluster.patch_status(IMAGES, raw, invalid_status(raw, error, self.clock()))
             raise
         if image.spec.suspend:
             return await self._pass_suspended(raw, image)
         return await self._pass(raw, image)
 
     async def _pass(self, raw: dict[str, Any], image: Image) -> Outcome:
-        observed = await self._look(image)
+        before = observed = await self._look(image)
         decision: Decision | None = None
         try:
             await self._close_overtaken(image, observed)
@@ -78,25 +75,32 @@ class ImageReconciler:
             observed = await self._act(image, observed, decision)
         except KeelwayError as error:
             observed = replace(observed, builds=self.records.of(image), problem=error)
-        await self._write_status(raw, image, image_status(image, observed, self.clock()).to_dict())
-        await self._tidy(image, observed)
-        self._give_up_places(observed, decision)
+        try:
+            await self._write_status(raw, image, image_status(image, observed, self.clock()).to_dict())
+            await self._tidy(image, observed)
+        finally:
+            self._give_up_places(before, observed)
         if observed.problem is not None:
             await self._tell(raw, image, observed.problem)
             raise observed.problem
         return Outcome(self._come_back(observed, decision))
 
-    def _give_up_places(self, observed: ImageObserved, decision: Decision | None) -> None:
+    def _give_up_places(self, before: ImageObserved, observed: ImageObserved) -> None:
         """A place that this pass left, or does not take although it is offered, is for whoever waits."""
         newest = observed.newest
-        if decision is None and newest is not None and not ended(newest) and not observed.started:
+        if (
+            observed.problem is not None
+            and newest is not None
+            and not ended(newest)
+            and not self.builds.started(newest)
+        ):
             self.places.pass_over(newest.metadata.uid)
-        elif isinstance(decision, Cancel) or (isinstance(decision, Attend) and observed.stage not in _WAITS_FOR_JOB):
+        if _left_places(observed) - _left_places(before):
             self.places.wake_next()
 
     async def _pass_suspended(self, raw: dict[str, Any], image: Image) -> Outcome:
         """Nothing begins, but a build that runs goes on to its end: its Job and Secrets must not stay."""
-        observed = self._recorded(image)
+        before = observed = self._recorded(image)
         newest = observed.newest
         if newest is not None and not ended(newest) and observed.started:
             try:
@@ -104,8 +108,11 @@ class ImageReconciler:
                 observed = replace(observed, builds=self.records.of(image), stage=stage)
             except KeelwayError as error:
                 observed = replace(observed, builds=self.records.of(image), problem=error)
-        await self._write_status(raw, image, suspended_status(image, observed, self.clock()).to_dict())
-        await self._tidy(image, observed)
+        try:
+            await self._write_status(raw, image, suspended_status(image, observed, self.clock()).to_dict())
+            await self._tidy(image, observed)
+        finally:
+            self._give_up_places(before, observed)
         if observed.problem is not None:
             raise observed.problem
         return Outcome(self._come_back(observed, None))
@@ -208,9 +215,10 @@ class ImageReconciler:
             # Anybody may put our labels on a Job of theirs.
             if job["metadata"]["namespace"] != self.settings.builds_namespace:
                 continue
-            # Also of a record that somebody deleted: nobody would ask for the Job's end.
+            # Also of a record that somebody deleted: nobody would ask for the Job's end, nor for its place.
             if job["metadata"]["labels"].get(names.BUILD_UID_LABEL) not in running:
                 await self.cluster.delete_object(JOBS, job)
+                self.places.wake_next()
         newest = observed.newest
         for pod in self.cluster.cache.owned_by(PODS, image.metadata.uid):
             build = closed.get(pod["metadata"]["labels"].get(names.BUILD_UID_LABEL))
@@ -235,6 +243,11 @@ class ImageReconciler:
         if observed.stage in _LOOK_AGAIN:
             delays.append(_LOOK_AGAIN[observed.stage])
         return min(delays, default=None)
+
+
+def _left_places(observed: ImageObserved) -> set[str]:
+    """uids of the records that take no place any more: tests run in the tenant's own namespace."""
+    return {build.metadata.uid for build in observed.builds if ended(build) or built(build)}
 
 
 _SUPERSEDED = Failure(SUPERSEDED, "Something newer was asked for meanwhile. A build of that follows.")

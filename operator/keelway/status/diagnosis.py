@@ -179,6 +179,8 @@ def _crashed(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Finding | 
         remedy = "Correct the program, its configuration, or spec.command."
         if _probe(pod, container, "livenessProbe") and ended.get("exitCode") in _ENDS_WHEN_ASKED:
             remedy = f"If its liveness probe ended it, correct probes.liveness. {remedy}"
+        if _probe(pod, container, "startupProbe") and container.get("started") is False:
+            remedy = f"If its startup probe ended it, correct probes.startup. {remedy}"
     restarts = container.get("restartCount", 0)
     times = f"{restarts} restart{'s' if restarts != 1 else ''}"
     return Finding("CrashLoop", f"Pod {name} {how} ({times}). {remedy}{log}")

@@ -68,12 +68,14 @@ def not_started(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]], now: 
     started = job_started(job)
     if started is None or now - started < _TO_BE_SCHEDULED:
         return None
-    pending = [pod for pod in pods if pod.get("status", {}).get("phase") == "Pending" and not _has_begun(pod)]
-    if not pending:
+    made = list(pods)
+    if any(pod.get("status", {}).get("phase") != "Pending" or _has_begun(pod) for pod in made):
         return None
-    found = of_pod(pending[-1])
-    why = found.message if found else "It waits for its volumes, its image or a node."
-    return Failure("BuildNotStarted", f"The build's pod could not start. {why}", retry=True)
+    found = next((finding for pod in made if (finding := of_pod(pod)) is not None), None)
+    why = found.message if found else "Its namespace may have no room for it, or its node no image."
+    return Failure(
+        "BuildNotStarted", f"The build's pod could not start. {why} It is tried again by itself.", retry=True
+    )
 
 
 def report_failure(report: BuildReport) -> Failure:

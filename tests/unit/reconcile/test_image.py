@@ -209,6 +209,58 @@ class TestAPlaceAtTheBuildService:
         await narrow.later(15)
         assert narrow.running() == ["team-a/hello-2"], "another attempt, after a pause"
 
+    async def test_goes_to_who_waits_when_a_build_is_asked_for_again_meanwhile(self, narrow: Scene) -> None:
+        narrow.image("team-a")
+        narrow.image("team-b")
+        await narrow.settle()
+        raw = narrow.get(IMAGES, "team-a", "hello")
+        raw["metadata"]["annotations"] = {"keelway.dev/build-requested": "again"}
+        narrow.put(IMAGES, raw)
+        narrow.job_ends("team-a/hello-1")
+        await narrow.settle()
+        assert narrow.running() == ["team-b/hello-1"]
+
+    async def test_goes_to_who_waits_when_the_build_of_a_suspended_image_ends(self, narrow: Scene) -> None:
+        narrow.image("team-a")
+        narrow.image("team-b")
+        await narrow.settle()
+        narrow.image("team-a", suspend=True)
+        narrow.job_ends("team-a/hello-1")
+        await narrow.settle()
+        assert narrow.running() == ["team-b/hello-1"]
+
+    @pytest.mark.parametrize("refused", ["team-b/builds/", "team-b/images/"])
+    async def test_is_not_kept_by_who_cannot_write_its_status(self, narrow: Scene, refused: str) -> None:
+        narrow.image("team-a")
+        await narrow.settle()
+        narrow.image("team-b")
+        await narrow.settle()
+        narrow.image("team-a", name="other")
+        await narrow.settle()
+        narrow.api.interfere = lambda request: (
+            refusal(503, "Away") if request.method == "PATCH" and refused in request.path else None
+        )
+        narrow.image("team-b", repository=f"{narrow.settings.registry}/team-a/x")
+        narrow.job_ends("team-a/hello-1")
+        await narrow.settle()
+        await narrow.later(30)
+        assert narrow.running() == ["team-a/other-1"]
+
+    async def test_is_not_kept_by_a_job_that_is_given_no_pod(self, narrow: Scene) -> None:
+        narrow.image("team-a")
+        await narrow.settle()
+        job = narrow.jobs()["team-a/hello-1"]
+        job["status"] = {"startTime": narrow.now.isoformat()}
+        narrow.put(JOBS, job)
+        # Somebody else's pod says nothing of it, whatever its labels are.
+        labels = {**job["metadata"]["labels"], "batch.kubernetes.io/job-name": job["metadata"]["name"]}
+        theirs = {"name": "x", "namespace": "team-b", "labels": labels}
+        narrow.put(PODS, {"metadata": theirs, "status": {"phase": "Running"}})
+        await narrow.settle()
+        for _ in range(11):
+            await narrow.later(60)
+        assert narrow.builds()["hello-1"] == "BuildNotStarted"
+
     async def test_is_not_kept_by_a_job_whose_pod_cannot_start(self, narrow: Scene) -> None:
         narrow.image("team-a")
         narrow.image("team-b")

@@ -112,6 +112,11 @@ def test_a_crash_may_have_been_the_liveness_probes_doing() -> None:
     found = diagnose([pod], NOW)
     assert found is not None
     assert "correct probes.liveness" in found.message
+    starting = _pod(containerStatuses=[{**_died(exitCode=143), "started": False}])
+    starting["spec"] = {"containers": [{"name": "app", "startupProbe": {"tcpSocket": {"port": "http"}}}]}
+    found = diagnose([starting], NOW)
+    assert found is not None
+    assert "correct probes.startup" in found.message
     assert "liveness" not in _finding(_died(exitCode=0)).message
 
 
