@@ -51,7 +51,6 @@ class Web(BaseHTTPRequestHandler):
 def main() -> None:
     # As process 1 of its container it gets no default action for SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    time.sleep(float(os.environ.get("STARTS_AFTER_SECONDS", "0")))
     ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Web).serve_forever()
 
 
