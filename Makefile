@@ -89,5 +89,5 @@ uninstall: ## Remove Keelway from the dev cluster: objects first, then the opera
 	$(KUBECTL) delete -k manifests/dev --ignore-not-found --timeout=180s
 
 .PHONY: down
-down: ## Delete the dev cluster; what was built for it stays in the cache.
-	@$(PYTHON) -m devcluster down
+down: ## Delete our clusters; what was built for them stays in the cache.
+	@for cluster in dev bench faults; do $(PYTHON) -m devcluster --cluster $$cluster down; done

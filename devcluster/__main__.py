@@ -22,7 +22,7 @@ from devcluster.up import up
 def main(arguments: Sequence[str]) -> int:
     """The exit status: 0, or 1 where it failed (or, for `status`, where something is missing)."""
     chosen = parser().parse_args(arguments)
-    here = settings.from_environment()
+    here = settings.from_environment(chosen.cluster)
     progress = Progress(here.logs)
     try:
         if chosen.verb == "status":
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m devcluster", description="The kind cluster of Keelway.")
+    parser.add_argument("--cluster", choices=settings.PURPOSES, default="dev", help="which of our clusters (dev)")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("up", help="bring the cluster up, or back up; nothing is done twice")
     loading = verbs.add_parser("load", help="copy images from Docker into the nodes")

@@ -4,16 +4,16 @@ import json
 import time
 from pathlib import Path
 
-from devcluster import shell
+from devcluster import control_plane, shell
 from devcluster.errors import DevclusterError
 from devcluster.progress import Progress, Step
-from devcluster.settings import PACKAGE, Settings
+from devcluster.settings import Settings
 
 # How long an API server may take to answer on a node that was started again.
 REVIVAL_SECONDS = 60
 READY_SECONDS = 180
-# Changes to kubeadm's static pods (`kubeadm init --patches`).
-PATCHES = "/kind/patches"
+# What `control_plane.py` wrote for the control plane, on the node.
+CONTROL_PLANE = "/kind/keelway"
 HOST_RESOLV_CONF = "/kind/resolv.conf"
 # systemd-resolved keeps the addresses behind its local stub here (systemd-resolved.service(8)).
 RESOLVED = Path("/run/systemd/resolve/resolv.conf")
@@ -41,9 +41,14 @@ def nodes(settings: Settings, log: Path) -> list[str]:
 
 
 def complete(settings: Settings, log: Path) -> bool:
-    """Whether the cluster is one that `create` finished. An interrupted one may answer, and lack its addons."""
+    """Whether the cluster is one that `create` finished, of today's control plane. An interrupted one may answer, and
+    lack its addons."""
     marker = completion_marker(settings)
-    return marker.exists() and marker.read_text() == container_ids(settings, log)
+    return marker.exists() and marker.read_text() == completion(settings, log)
+
+
+def completion(settings: Settings, log: Path) -> str:
+    return f"{control_plane.version(settings)} {container_ids(settings, log)}"
 
 
 def container_ids(settings: Settings, log: Path) -> str:
@@ -86,12 +91,13 @@ def create(settings: Settings, image: str | None, configuration: str, log: Path)
     """`image` None takes the node image that this release of kind names."""
     delete(settings, log)
     settings.state.mkdir(parents=True, exist_ok=True)
+    control_plane.write(settings)
     command = ["create", "cluster", f"--name={settings.cluster}", f"--kubeconfig={settings.kubeconfig}"]
     command += ["--config=-", *([f"--image={image}"] if image else [])]
     shell.run([settings.bin / "kind", *command], log, text=configuration)
     if not healthy(settings, log):
         raise DevclusterError("kind made the cluster, but its API server does not answer.")
-    completion_marker(settings).write_text(container_ids(settings, log))
+    completion_marker(settings).write_text(completion(settings, log))
 
 
 def delete(settings: Settings, log: Path) -> None:
@@ -101,15 +107,15 @@ def delete(settings: Settings, log: Path) -> None:
 
 def configuration(settings: Settings, *, built: bool, resolv_conf: Path | None) -> str:
     """The configuration of `kind create cluster`, as JSON (which is YAML). `built`: the node image is ours."""
-    control_plane = {"kind": "InitConfiguration", "patches": {"directory": PATCHES}}
-    mounts: list[dict[str, object]] = [mount(PACKAGE / "patches", PATCHES)]
+    kubeadm = {"kind": "InitConfiguration", "patches": {"directory": f"{CONTROL_PLANE}/patches"}}
+    mounts: list[dict[str, object]] = [mount(control_plane.directory(settings), CONTROL_PLANE)]
     kubelet: dict[str, object] = {"kind": "KubeletConfiguration", "failCgroupV1": False}
     node: dict[str, object] = {
         "role": "control-plane",
         "extraPortMappings": [
             {
                 "containerPort": settings.registry.node_port,
-                "hostPort": settings.registry.node_port,
+                "hostPort": settings.registry.host_port,
                 "listenAddress": "127.0.0.1",
             }
         ],
@@ -126,7 +132,7 @@ def configuration(settings: Settings, *, built: bool, resolv_conf: Path | None) 
             "apiVersion": "kind.x-k8s.io/v1alpha4",
             "networking": {"disableDefaultCNI": built, "kubeProxyMode": "iptables"},
             "nodes": [node],
-            "kubeadmConfigPatches": [json.dumps(control_plane), json.dumps(kubelet)],
+            "kubeadmConfigPatches": [json.dumps(kubeadm), json.dumps(kubelet)],
         },
         indent=2,
     )

@@ -45,7 +45,7 @@ def configure_registry(settings: Settings, log: Path) -> None:
 
 def hosts_toml(registry: Registry) -> str:
     """containerd's hosts.toml: the registry's name is only known in pods, its NodePort also on the node."""
-    address = f"http://{registry.local_address}"
+    address = f"http://{registry.node_address}"
     return (
         f'server = "{address}"\n\n'
         f'[host."{address}"]\n'

@@ -1,4 +1,4 @@
-"""kubectl as tests use it: bound to the dev cluster, never to the kubeconfig of whoever runs the tests."""
+"""kubectl as tests use it: bound to one cluster of ours, never to the kubeconfig of whoever runs the tests."""
 
 import json
 import re
@@ -29,9 +29,10 @@ class KubectlError(AssertionError):
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl with the given kubeconfig and the context `kind-keelway`, always."""
+    """kubectl with the given kubeconfig and context, always: those of a cluster that devcluster made."""
 
     kubeconfig: Path
+    context: str = CONTEXT
 
     def run(
         self, *args: str, input: str | None = None, check: bool = True, timeout: float = 120
@@ -48,8 +49,8 @@ class Kubectl:
         """The whole command line, for a process of the test's own (port-forward, logs -f)."""
         elsewhere = [arg for arg in args if arg.startswith(("--context", "--kubeconfig", "--cluster", "--server="))]
         if elsewhere:
-            raise KubectlError(f"{elsewhere}: tests speak to {CONTEXT} only")
-        return [self._program(), f"--kubeconfig={self.kubeconfig}", f"--context={CONTEXT}", *args]
+            raise KubectlError(f"{elsewhere}: tests speak to {self.context} only")
+        return [self._program(), f"--kubeconfig={self.kubeconfig}", f"--context={self.context}", *args]
 
     def _program(self) -> str:
         found = shutil.which("kubectl", path=self.kubeconfig.parent / "bin") or shutil.which("kubectl")
@@ -70,9 +71,9 @@ class Kubectl:
         self._apply(str(path), namespace)
 
     def must_answer(self) -> None:
-        """Raises KubectlError, with the remedy, where the dev cluster does not answer."""
+        """Raises KubectlError, with the remedy, where the cluster does not answer."""
         if not self.kubeconfig.exists():
-            raise KubectlError(f"no dev cluster: {self.kubeconfig} is not there. Run `make cluster`.")
+            raise KubectlError(f"no cluster: {self.kubeconfig} is not there. Run `make cluster`.")
         self.run("get", "--raw", "/readyz", timeout=30)
 
     def _apply(self, source: str, namespace: str | None, input: str | None = None) -> None:
