@@ -18,6 +18,7 @@ from keelway.reconcile.children import Settler
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.image import ImageReconciler
 from keelway.reconcile.image_of import ImageFinder
+from keelway.reconcile.jobs import Jobs
 from keelway.reconcile.orphans import orphaned_jobs
 from keelway.reconcile.outcome import Key
 from keelway.reconcile.places import WAKE_INTERVAL, Places
@@ -74,7 +75,8 @@ def _parts(
     sources = Sources(cluster, http, clock)
     places = Places(cluster.cache, settings, wake)
     requests = Requests(cluster, sources, credentials, settings, clock)
-    builds = Builds(cluster, registry, requests, credentials, places, events, settings, clock)
+    jobs = Jobs(cluster, settings.builds_namespace, clock)
+    builds = Builds(cluster, registry, jobs, requests, credentials, places, events, settings, clock)
     records = Records(cluster, registry, credentials)
     finder = ImageFinder(cluster.cache, registry, credentials)
 
@@ -88,9 +90,9 @@ def _parts(
 
     return Parts(
         reconcilers={
-            "Image": ImageReconciler(cluster, records, sources, builds, places, events, settings, clock),
+            "Image": ImageReconciler(cluster, records, sources, builds, jobs, places, events, settings, clock),
             "App": AppReconciler(cluster, finder, Settler(cluster), events, clock),
         },
         orphans=lambda: orphaned_jobs(cluster.cache, settings),
-        chores=(build_service, wake_waiting),
+        chores=(build_service, wake_waiting, jobs.sweep_secrets),
     )

@@ -1,7 +1,7 @@
 """A build's Job and that Job's Secret, in the builds' namespace (tenancy.md "Jobs").
 
-The Job is created suspended, then its Secret with the Job as owner, then it is let go: so no Secret is ever left behind
-without an owner. What its two containers do is `keelway.builder`; what they read and answer is `api/buildrequest.py`.
+The Secret comes first and owns the Job: whoever deletes it has the Job and its pod go with it (docs/adr/0013). What the
+Job's two containers do is `keelway.builder`; what they read and answer is `api/buildrequest.py`.
 """
 
 import base64
@@ -17,15 +17,20 @@ FETCH: Final = "fetch"
 BUILD: Final = "build"
 
 
-def job(context: JobContext) -> dict[str, Any]:
-    """The suspended Job."""
+def job(context: JobContext, secret_uid: str) -> dict[str, Any]:
+    """The Job; collected with its Secret."""
     labels = _labels(context)
+    owner = {"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, "name": _name(context), "uid": secret_uid}
     return {
         "apiVersion": JOBS.api_version,
         "kind": JOBS.kind,
-        "metadata": {"name": _name(context), "namespace": context.namespace, "labels": labels},
+        "metadata": {
+            "name": _name(context),
+            "namespace": context.namespace,
+            "labels": labels,
+            "ownerReferences": [owner],
+        },
         "spec": {
-            "suspend": True,
             # A retry is a new attempt of the operator's, which knows whether one can help.
             "backoffLimit": 0,
             "activeDeadlineSeconds": context.deadline_seconds,
@@ -34,18 +39,12 @@ def job(context: JobContext) -> dict[str, Any]:
     }
 
 
-def secret(context: JobContext, job_uid: str) -> dict[str, Any]:
-    """The Secret that the Job mounts; collected with the Job."""
-    owner = {"apiVersion": JOBS.api_version, "kind": JOBS.kind, "name": _name(context), "uid": job_uid}
+def secret(context: JobContext) -> dict[str, Any]:
+    """The Secret that the Job mounts."""
     return {
         "apiVersion": SECRETS.api_version,
         "kind": SECRETS.kind,
-        "metadata": {
-            "name": _name(context),
-            "namespace": context.namespace,
-            "labels": _labels(context),
-            "ownerReferences": [owner],
-        },
+        "metadata": {"name": _name(context), "namespace": context.namespace, "labels": _labels(context)},
         "immutable": True,
         "type": "Opaque",
         "data": {name: base64.b64encode(data).decode() for name, data in context.data.items()},

@@ -22,6 +22,8 @@ _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=me
 # Written by the pass over their App and by nobody else: that pass has the answer and need not be woken by it.
 _KNOWN_TO_WRITER: Final = frozenset({APPS, DEPLOYMENTS, SERVICES, HPAS})
 _ANY_VERSION: Final = 2**63
+# etcd's revision before its first write: no object has ever had this resourceVersion.
+_NO_OBJECT: Final = "1"
 
 Object = dict[str, Any]
 
@@ -113,6 +115,14 @@ class Cluster:
             content_type="application/apply-patch+yaml",
         )
 
+    async def apply_new(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
+        """Server-side apply that only ever creates: raises Conflict where an object of that name is there.
+
+        The API server compares an apply's resourceVersion with that of the object there, and with nothing where there
+        is none (k8s.io/apiserver, pkg/registry/generic/registry/store.go, Update; tried on 1.37).
+        """
+        return await self.apply(resource, {**obj, "metadata": {**obj["metadata"], "resourceVersion": _NO_OBJECT}})
+
     async def create(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
         """Create, the one compare-and-swap there is: raises AlreadyExists where the name is taken."""
         path = resource.path(obj["metadata"].get("namespace"))
@@ -184,6 +194,11 @@ class Cluster:
         """Delete that very object, and no other that took its name."""
         metadata = obj["metadata"]
         await self.delete(resource, metadata.get("namespace"), metadata["name"], uid=metadata["uid"])
+
+    def collected(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Take out of the cache what Kubernetes is about to collect with its owner: it is not looked at again."""
+        metadata = obj["metadata"]
+        self.cache.forget(resource, metadata.get("namespace", ""), metadata["name"], metadata["uid"], _ANY_VERSION)
 
     async def _write(
         self,

@@ -1,7 +1,7 @@
 """One build, from its record to a version: Job, report, tests, tag. A step cut off anywhere is found again.
 
 Neighbours: `image.py` decides that a build is due and makes its record; `status/build.py` says what the record becomes;
-`children/` makes the objects; `request.py` gathers what the Job is given.
+`jobs.py` makes the Job; `request.py` gathers what it is given.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from keelway.api.build import Build, BuildStatus
 from keelway.api.buildrequest import BuildReport
 from keelway.api.image import Image, TestSpec
 from keelway.api.pod import SecurityContext
-from keelway.api.resources import BUILDS, JOBS, PODS, SECRETS
-from keelway.children import job as jobs
+from keelway.api.resources import BUILDS, JOBS, PODS
 from keelway.children import names, test_pod
 from keelway.children.context import JobContext, TestContext
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
-from keelway.errors import AlreadyExists, Invalid, KeelwayError, Terminal, Waiting
+from keelway.errors import AlreadyExists, Invalid, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
+from keelway.reconcile.jobs import Jobs
 from keelway.reconcile.places import Places
 from keelway.reconcile.request import JobData, Requests
 from keelway.registry.client import Registry
@@ -48,6 +48,7 @@ class Builds:
 
     cluster: Cluster
     registry: Registry
+    jobs: Jobs
     requests: Requests
     credentials: Credentials
     places: Places
@@ -70,8 +71,6 @@ class Builds:
         job = self._job(build)
         if job is None:
             return await self._start(image, build)
-        if job["spec"].get("suspend"):
-            return await self._let_go(image, build, job)
         if job_finished(job):
             return await self._harvest(image, build, job)
         told = not_started(job, self._pods_of(job), self.clock())
@@ -97,33 +96,9 @@ class Builds:
             if context is None:
                 await self.fail(image, build, _MOVED_ON)
                 return Stage.QUEUED
-            try:
-                job = await self.cluster.create(JOBS, jobs.job(context))
-            except AlreadyExists:
-                # Made by a pass whose answer was lost: the watch is about to bring it.
-                found = await self.cluster.get(
-                    JOBS, self.settings.builds_namespace, names.job_name(build.metadata.name, build.metadata.uid)
-                )
-                if found is None:
-                    return Stage.QUEUED
-                job = found
-            stage = await self._give_secret_and_unsuspend(context, job)
-        if stage is Stage.BUILDING:
-            await self.events.normal(image.to_dict(), "BuildStarted", _started(build))
-        return stage
-
-    async def _let_go(self, image: Image, build: Build, job: dict[str, Any]) -> Stage | None:
-        """A Job whose maker died between its creation and its start."""
-        try:
-            context = await self._job_context(image, build)
-        except KeelwayError:
-            # A Job counts as running, and what keeps this one from it may last: its place is for others.
-            await self.cluster.delete_object(JOBS, job)
-            raise
-        if context is None:
-            await self.fail(image, build, _MOVED_ON)
-            return Stage.QUEUED
-        return await self._give_secret_and_unsuspend(context, job)
+            await self.jobs.create(context)
+        await self.events.normal(image.to_dict(), "BuildStarted", _started(build))
+        return Stage.BUILDING
 
     async def _job_context(self, image: Image, build: Build) -> JobContext | None:
         data: JobData | None = await self.requests.job_data(image, build)
@@ -138,32 +113,6 @@ class Builds:
             deadline_seconds=data.deadline_seconds,
             data=data.files,
         )
-
-    async def _give_secret_and_unsuspend(self, context: JobContext, job: dict[str, Any]) -> Stage | None:
-        """None where the Secret is not allowed, by a quota say: the Job goes with its record, and another follows."""
-        secret = jobs.secret(context, job["metadata"]["uid"])
-        try:
-            await self.cluster.create(SECRETS, secret)
-        except AlreadyExists:
-            await self._replace_unless_of(job, secret)
-        except Waiting as refused:
-            await self.fail(context.image, context.build, Failure(refused.reason, refused.message, retry=True))
-            return None
-        name = job["metadata"]["name"]
-        await self.cluster.merge_patch(JOBS, context.namespace, name, {"spec": {"suspend": False}})
-        return Stage.BUILDING
-
-    async def _replace_unless_of(self, job: dict[str, Any], secret: dict[str, Any]) -> None:
-        """This Job's own was made by a pass that was cut off right after it, and is complete; that of a Job of the same
-        name before it is about to be collected."""
-        metadata = secret["metadata"]
-        found = await self.cluster.get(SECRETS, metadata["namespace"], metadata["name"])
-        owners = found["metadata"].get("ownerReferences", []) if found is not None else []
-        if any(owner["uid"] == job["metadata"]["uid"] for owner in owners):
-            return
-        if found is not None:
-            await self.cluster.delete_object(SECRETS, found)
-        await self.cluster.create(SECRETS, secret)
 
     async def _harvest(self, image: Image, build: Build, job: dict[str, Any]) -> Stage | None:
         started = job_started(job)

@@ -80,18 +80,21 @@ class Settler:
 
     async def _first_apply(self, owner: Mapping[str, Any], kind: ChildKind[Any], child: Mapping[str, Any]) -> Object:
         """Contract rule 7: our cache sees our own label only, and a forced apply takes anything over."""
-        metadata = {**child["metadata"], "namespace": owner["metadata"]["namespace"]}
-        found = await self._cluster.get_metadata(kind.resource, metadata["namespace"], metadata["name"])
-        if found is None:
-            return await self._cluster.apply(kind.resource, _complete(owner, kind, child, None))
-        if not is_controlled_by(found, owner["metadata"]["uid"]):
-            raise _name_conflict(kind, metadata["name"], found)
+        try:
+            return await self._cluster.apply_new(kind.resource, _complete(owner, kind, child, None))
+        except Conflict:
+            return await self._found(owner, kind, child)
+
+    async def _found(self, owner: Mapping[str, Any], kind: ChildKind[Any], child: Mapping[str, Any]) -> Object:
+        """Settle a child that is there, though the cache has none of its name."""
+        namespace, name = owner["metadata"]["namespace"], child["metadata"]["name"]
+        metadata = await self._cluster.get_metadata(kind.resource, namespace, name)
+        if metadata is not None and not is_controlled_by(metadata, owner["metadata"]["uid"]):
+            raise _name_conflict(kind, name, metadata)
         # Ours, but not in the cache: its label was taken away, or the watch has yet to bring it.
-        live = await self._cluster.get(kind.resource, metadata["namespace"], metadata["name"])
+        live = await self._cluster.get(kind.resource, namespace, name)
         if live is None:
-            raise Transient(
-                "ChildGone", f"{kind.resource.kind} {metadata['name']} just went. It is made anew by itself."
-            )
+            raise Transient("ChildGone", f"{kind.resource.kind} {name} just went. It is made anew by itself.")
         return await self._update(kind, _complete(owner, kind, child, live), live)
 
     async def _update(self, kind: ChildKind[Any], wanted: Object, live: Object) -> Object:

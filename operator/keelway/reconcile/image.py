@@ -21,6 +21,7 @@ from keelway.cluster.events import Events
 from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.build import Builds
 from keelway.reconcile.decide import Attend, Cancel, Create, Decision, decide, open_request
+from keelway.reconcile.jobs import Jobs
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.reconcile.places import Places
 from keelway.reconcile.records import Records, beyond_limit
@@ -44,6 +45,7 @@ class ImageReconciler:
     records: Records
     sources: Sources
     builds: Builds
+    jobs: Jobs
     places: Places
     events: Events
     settings: Settings
@@ -217,7 +219,7 @@ class ImageReconciler:
                 continue
             # Also of a record that somebody deleted: nobody would ask for the Job's end, nor for its place.
             if job["metadata"]["labels"].get(names.BUILD_UID_LABEL) not in running:
-                await self.cluster.delete_object(JOBS, job)
+                await self.jobs.remove(job)
                 self.places.wake_next()
         newest = observed.newest
         for pod in self.cluster.cache.owned_by(PODS, image.metadata.uid):
@@ -234,7 +236,7 @@ class ImageReconciler:
         for job in self.cluster.cache.list(JOBS, self.settings.builds_namespace):
             labels = job["metadata"].get("labels", {})
             if labels.get(names.IMAGE_NAMESPACE_LABEL) == key.namespace and labels.get(names.IMAGE_LABEL) == key.name:
-                await self.cluster.delete_object(JOBS, job)
+                await self.jobs.remove(job)
         self.places.wake_next()
 
     def _come_back(self, observed: ImageObserved, decision: Decision | None) -> float | None:

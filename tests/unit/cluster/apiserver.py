@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
-from keelway.api.resources import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, SECRETS, Resource
+from keelway.api.resources import CONFIG_MAPS, EVENTS, JOBS, LEASES, NAMESPACES, SECRETS, Resource
 from keelway.cluster.connection import Connection
 from keelway.cluster.watched import WATCHED
 
@@ -67,6 +67,14 @@ class ApiServer:
         obj["metadata"]["resourceVersion"] = str(self.version)
         if not quietly:
             self.tell("DELETED", resource.plural, obj)
+        if resource == SECRETS:
+            self.collect_jobs_of(obj["metadata"]["uid"])
+
+    def collect_jobs_of(self, uid: str) -> None:
+        """As the garbage collector does, of which no more is needed here."""
+        for (plural, namespace, name), obj in list(self.objects.items()):
+            if plural == JOBS.plural and any(one["uid"] == uid for one in obj["metadata"].get("ownerReferences", ())):
+                self.drop(JOBS, namespace, name)
 
     def tell(self, type_: str, plural: str, obj: dict[str, Any]) -> None:
         for watched, selector, queue in self.watches:
@@ -188,6 +196,9 @@ class ApiServer:
     ) -> web.Response:
         uid = body["metadata"].get("uid")
         if (known is None and uid) or (known is not None and uid not in (None, known["metadata"]["uid"])):
+            return refusal(409, "Conflict")
+        version = body["metadata"].get("resourceVersion")
+        if known is not None and version not in (None, known["metadata"]["resourceVersion"]):
             return refusal(409, "Conflict")
         wanted = {k: v for k, v in body.items() if k != "metadata"}
         fields = fields_of(wanted)

@@ -181,7 +181,7 @@ def _build_children(given: Given) -> Answer:
         deadline_seconds=2700,
         data=data,
     )
-    return {"job": job.job(context), "secret": job.secret(context, given["jobUid"])}
+    return {"secret": job.secret(context), "job": job.job(context, given["secretUid"])}
 
 
 def _build_status(given: Given) -> Answer:

@@ -173,8 +173,8 @@ class Scene:
         return found
 
     def running(self) -> list[str]:
-        """The Jobs that were let go and have not ended."""
-        return sorted(name for name, job in self.jobs().items() if not job["spec"]["suspend"] and not _conditions(job))
+        """The Jobs that have not ended."""
+        return sorted(name for name, job in self.jobs().items() if not _conditions(job))
 
     def secrets(self) -> list[Object]:
         """What lies in the builds' namespace."""

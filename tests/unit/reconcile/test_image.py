@@ -126,15 +126,15 @@ class TestAPlaceAtTheBuildService:
             await scene.settle()
             assert scene.running() == ["team-b/hello-1"]
 
-    async def test_is_not_kept_by_a_suspended_job_that_cannot_be_let_go(self, narrow: Scene) -> None:
-        """Its maker died before it was given its Secret, and the user's has gone since."""
+    async def test_is_not_kept_by_a_secret_whose_job_was_never_made(self, narrow: Scene) -> None:
+        """Its maker died between the two, and the user's own Secret has gone since."""
         narrow.secret("npm", npm="dG9rZW4=")
         narrow.api.interfere = lambda request: (
-            refusal(503, "Away") if request.method == "POST" and "keelway-builds/secrets" in request.path else None
+            refusal(503, "Away") if request.method == "POST" and "keelway-builds/jobs" in request.path else None
         )
         narrow.image("team-a", build=NEEDS_A_SECRET)
         await narrow.settle()
-        assert [job["spec"]["suspend"] for job in narrow.jobs().values()] == [True]
+        assert len(narrow.secrets()) == 1
         narrow.api.interfere = lambda request: None
         narrow.drop_secret("npm")
 
@@ -142,7 +142,8 @@ class TestAPlaceAtTheBuildService:
         await narrow.later(10)
 
         assert narrow.running() == ["team-b/hello-1"]
-        assert list(narrow.jobs()) == ["team-b/hello-1"]
+        await narrow.later(600)
+        assert [one["metadata"]["labels"]["keelway.dev/image-namespace"] for one in narrow.secrets()] == ["team-b"]
 
     async def test_is_not_asked_for_with_more_than_a_secret_holds(self, scene: Scene) -> None:
         scene.secret("npm", npm=base64.b64encode(b"x" * 1_100_000).decode())
@@ -207,7 +208,16 @@ class TestAPlaceAtTheBuildService:
         assert narrow.jobs() == {}
         narrow.api.interfere = lambda request: None
         await narrow.later(15)
-        assert narrow.running() == ["team-a/hello-2"], "another attempt, after a pause"
+        assert narrow.running() == ["team-a/hello-1"]
+
+    async def test_leaves_no_secret_where_a_quota_refuses_the_job(self, narrow: Scene) -> None:
+        narrow.api.interfere = lambda request: (
+            refusal(403, "Forbidden") if request.method == "POST" and "keelway-builds/jobs" in request.path else None
+        )
+        narrow.image("team-a")
+        await narrow.settle()
+        assert narrow.ready() == ("False", "Forbidden")
+        assert narrow.secrets() == []
 
     async def test_goes_to_who_waits_when_a_build_is_asked_for_again_meanwhile(self, narrow: Scene) -> None:
         narrow.image("team-a")
@@ -375,19 +385,74 @@ class TestAConfigMap:
         assert scene.running() == ["team-a/hello-3"]
 
 
+async def test_a_version_costs_eight_writes_also_where_its_build_had_to_wait(narrow: Scene) -> None:
+    narrow.image("team-b")
+    await narrow.settle()
+    narrow.api.requests.clear()
+    narrow.image("team-a")
+    await narrow.settle()
+    assert narrow.ready() == ("Unknown", "Queued")
+    waited = [one for one in narrow.api.writes if not one.endswith("/events")]
+
+    narrow.job_ends("team-b/hello-1")
+    narrow.api.requests.clear()
+    await narrow.settle()
+    narrow.job_ends("team-a/hello-1")
+    await narrow.settle()
+
+    after = [one for one in narrow.api.writes if not one.endswith("/events")]
+    of_the_other = 3  # its Build's status, its Image's, its Secret's deletion
+    assert narrow.ready() == ("True", "VersionReady")
+    assert len(waited) + len(after) - of_the_other == 8
+
+
 class TestAJob:
-    async def test_of_a_name_that_was_there_before_gets_a_secret_of_its_own(self, scene: Scene) -> None:
+    async def test_that_somebody_deletes_is_made_anew_with_a_secret_of_its_own(self, scene: Scene) -> None:
         scene.image("team-a")
         await scene.settle()
         first = scene.jobs()["team-a/hello-1"]
-        # Its Secret is still there: it is collected a moment later.
         scene.drop(JOBS, BUILDS_NAMESPACE, first["metadata"]["name"])
         await scene.settle()
 
         second = scene.jobs()["team-a/hello-1"]
         assert second["metadata"]["uid"] != first["metadata"]["uid"]
-        owners = [secret["metadata"]["ownerReferences"][0]["uid"] for secret in scene.secrets()]
-        assert owners == [second["metadata"]["uid"]]
+        (secret,) = scene.secrets()
+        assert second["metadata"]["ownerReferences"][0]["uid"] == secret["metadata"]["uid"]
+        assert first["metadata"]["ownerReferences"][0]["uid"] != secret["metadata"]["uid"]
+
+    async def test_whose_maker_never_heard_the_answer_is_not_made_twice(self, scene: Scene) -> None:
+        lost: list[str] = []
+
+        def lose_the_answer(request: web.Request) -> web.Response | None:
+            if request.method != "POST" or "keelway-builds/jobs" not in request.path or lost:
+                return None
+            (secret,) = scene.secrets()
+            metadata = secret["metadata"]
+            owner = {"kind": "Secret", "name": metadata["name"], "uid": metadata["uid"]}
+            made = {"name": metadata["name"], "namespace": BUILDS_NAMESPACE, "labels": metadata["labels"]}
+            scene.api.put(JOBS, {"metadata": {**made, "ownerReferences": [owner]}, "spec": {}})
+            lost.append(metadata["uid"])
+            return refusal(503, "Away")
+
+        scene.api.interfere = lose_the_answer
+        scene.image("team-a")
+        await scene.settle()
+        await scene.later(10)
+
+        (secret,) = scene.secrets()
+        assert [secret["metadata"]["uid"]] == lost
+        assert scene.running() == ["team-a/hello-1"]
+
+    async def test_goes_with_its_secret_when_it_ended(self, scene: Scene) -> None:
+        scene.image("team-a")
+        await scene.settle()
+        scene.job_ends("team-a/hello-1")
+        scene.api.requests.clear()
+        await scene.settle()
+        assert scene.secrets() == []
+        assert scene.jobs() == {}
+        deleted = [one for one in scene.api.writes if one.startswith("DELETE")]
+        assert len(deleted) == 1, deleted
 
     async def test_of_somebody_elses_is_left_alone_whatever_its_labels_say(self, scene: Scene) -> None:
         scene.image("team-a")
