@@ -88,7 +88,7 @@ class Engine:
         async with opened(self._ground, self._assemble) as term:
             self._term = term
             hold = asyncio.create_task(self._elector.hold(), name="lease")
-            work = asyncio.create_task(term.run(self._take_signals), name="term")
+            work = asyncio.create_task(term.run(), name="term")
             stop = asyncio.create_task(self._stopping.wait(), name="stop")
             try:
                 await asyncio.wait({hold, work, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +114,6 @@ class Engine:
         return self._stopping.is_set()
 
     def _take_signals(self) -> None:
-        """Once more after Kopf's start, which puts its own handlers there."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import structlog
 
-from keelway.api.resources import BUILDS, Resource
+from keelway.api.resources import BUILDS, DEPLOYMENTS, HPAS, SERVICES, Resource
 from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.connection import Connection
@@ -40,6 +40,9 @@ STILL_SECONDS: Final = 120.0
 BARRIER_SECONDS: Final = 300.0
 _LOOK_AGAIN_SECONDS: Final = 5.0
 _CHORE_AGAIN_SECONDS: Final = 30.0
+# The controllers of these write their status two or three times within that time after each change: one look will do.
+_APP_CHILDREN: Final = frozenset({DEPLOYMENTS, SERVICES, HPAS})
+_SETTLE_SECONDS: Final = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +83,7 @@ class Router:
         if resource == BUILDS:
             self._metrics.build_ended(obj)
         for key in keys_of(resource, obj, self._cache):
-            self._queue.add(key)
+            self._queue.add_after(key, _SETTLE_SECONDS if resource in _APP_CHILDREN else 0)
 
 
 class Term:
@@ -96,12 +99,12 @@ class Term:
         self._sweep = Sweep(cluster, router, self._missed, parts.orphans)
         self._barrier_since: float | None = None
 
-    async def run(self, watching: Callable[[], None]) -> None:
-        """Work until cancelled. Raises an ExceptionGroup when the watches end. `watching`: see `Watches.run`."""
+    async def run(self) -> None:
+        """Work until cancelled. Raises an ExceptionGroup when the watches end."""
         await self._until_served()
         self._barrier_since = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.watches.run(watching), name="watches")
+            tasks.create_task(self.watches.run(), name="watches")
             await self._barrier()
             tasks.create_task(self._runner.run(), name="runner")
             tasks.create_task(self._sweeps(), name="sweeps")
