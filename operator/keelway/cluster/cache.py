@@ -5,11 +5,12 @@ sweep. It keeps JSON text, not Python objects: a Deployment takes 3 KB instead o
 own, so that nobody can change what others see.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import orjson
 
 from keelway.api.labels import IMAGE_UID_LABEL
 from keelway.api.resources import APPS, Resource
@@ -158,7 +159,7 @@ def _entry(resource: Resource, obj: Mapping[str, Any]) -> _Entry:
         fingerprint=fingerprint(resource, obj),
         owner=_owner(obj),
         follows=(obj.get("spec") or {}).get("image", {}).get("name") if resource == APPS else None,
-        text=json.dumps(_stripped(obj), separators=(",", ":")).encode(),
+        text=orjson.dumps(_stripped(obj)),
     )
 
 
@@ -179,7 +180,7 @@ def _stripped(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(entry: _Entry) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(entry.text)
+    parsed: dict[str, Any] = orjson.loads(entry.text)
     return parsed
 
 

@@ -6,7 +6,6 @@ server-side apply of a Deployment costs 0.47 ms of CPU here, 0.92 ms through the
 with its models, and 0.40 ms in bare aiohttp.
 """
 
-import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import orjson
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
@@ -93,14 +93,13 @@ class Connection:
             middlewares=(self._authenticate,),
             proxy=self._configuration.proxy,
             headers={"User-Agent": "keelway"},
-            json_serialize=_compact,
         )
 
     async def send(self, request: Request) -> dict[str, Any]:
         """The answer's JSON. Raises what `faults.py` makes of a refusal, of silence and of a broken answer."""
         if self._session is None:
             self._session = self.new_session()
-        data = _compact(request.body).encode() if request.body is not None else None
+        data = orjson.dumps(request.body) if request.body is not None else None
         headers = {"Accept": request.accept}
         if data is not None:
             headers["Content-Type"] = request.content_type
@@ -115,7 +114,7 @@ class Connection:
                 timeout=limits,
             ) as response:
                 text = await response.read()
-                answer = json.loads(text) if response.status < 400 else _status_object(text)
+                answer = orjson.loads(text) if response.status < 400 else _status_object(text)
                 status, retry_after = response.status, response.headers.get("Retry-After")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._observed(request.method, 0)
@@ -151,14 +150,10 @@ class Connection:
         return context
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
 def _status_object(text: bytes) -> dict[str, Any]:
     """The Status of a refusal; a proxy between may have answered in its own words."""
     try:
-        answer = json.loads(text)
+        answer = orjson.loads(text)
     except ValueError:
         answer = None
     return answer if isinstance(answer, dict) else {"message": text.decode(errors="replace")}

@@ -3,10 +3,11 @@
 HPAs alone report every 15 s, Deployments with each heartbeat of a condition.
 """
 
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
+
+import orjson
 
 from keelway.api.resources import BUILDS, DEPLOYMENTS, IMAGES, JOBS, PODS, Resource
 
@@ -47,7 +48,7 @@ def fingerprint(resource: Resource, obj: Mapping[str, Any]) -> int:
         metadata.get("deletionTimestamp"),
         [_timeless(field, status.get(field)) for field in _STATUS.get(resource, ())],
     )
-    return hash(json.dumps(relevant, separators=(",", ":"), sort_keys=True))
+    return hash(orjson.dumps(relevant, option=orjson.OPT_SORT_KEYS))
 
 
 def _timeless(field: str, value: Any) -> Any:
