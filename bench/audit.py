@@ -76,7 +76,7 @@ class AuditLog:
         text = self._on_node(
             f"cd $(dirname {AUDIT_LOG}); "
             # Rotated files have the time in their names, and sort before the one that is written.
-            f"for file in $(ls -tr audit*.log); do [ -n \"$found\" ] && cat $file; "
+            f'for file in $(ls -tr audit*.log); do [ -n "$found" ] && cat $file; '
             f"[ $(stat -c %i $file) = {mark.inode} ] && found=yes && tail -c +{mark.offset + 1} $file; done; true"
         )
         return [one for one in parse(text.splitlines()) if agent in (None, one.agent)]

@@ -32,8 +32,7 @@ class Bare:
 
 async def write(kubeconfig: Path, children: Sequence[tuple[Resource, Object]]) -> Bare:
     """Apply all, in order. The connections stand before the clock starts. Raises BenchError where one is refused."""
-    document = json.loads(kubeconfig.read_text())
-    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    cluster, user = _server_and_user(kubeconfig)
     headers = {"Authorization": f"Bearer {user['token']}", "User-Agent": AGENT}
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=_tls(cluster))
     async with aiohttp.ClientSession(cluster["server"], connector=connector, headers=headers) as session:
@@ -41,6 +40,12 @@ async def write(kubeconfig: Path, children: Sequence[tuple[Resource, Object]]) -
         begun, used = time.monotonic(), time.process_time()
         await at_once(lambda child: _apply(session, *child), children, CONNECTIONS)
         return Bare(time.monotonic() - begun, time.process_time() - used)
+
+
+def _server_and_user(kubeconfig: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """As `devcluster/outside.py` writes it: JSON, with one of each."""
+    document = json.loads(kubeconfig.read_text())
+    return document["clusters"][0]["cluster"], document["users"][0]["user"]
 
 
 async def _connect(session: aiohttp.ClientSession) -> None:

@@ -2,7 +2,7 @@
 
 Its clock begins when its cache is complete ("cache complete" in its log): before that moment no pass may begin
 (contract rule 1), so from there on it does what the bare client does. It ends when a watch has brought the status of
-every App, which each is written after its children were applied.
+every App, each of which is written after its children were applied.
 """
 
 import asyncio
@@ -23,11 +23,13 @@ from devcluster.outside import Operator
 from keelway.api.resources import APPS
 
 AGENT: Final = "keelway"
+"""The operator's User-Agent."""
 _BARRIER: Final = "cache complete"
-_READY_SECONDS: Final = 60.0
+_BARRIER_SECONDS: Final = 120.0
 _SECONDS_AN_APP: Final = 0.1
 _REST_SECONDS: Final = 180.0
-# An App's pass may be woken once more by what Kubernetes writes into its Deployment.
+# What waits longer than this in the queue waits for a worker.
+_NO_WAIT_SECONDS: Final = 0.5
 _STILL_SECONDS: Final = 3.0
 
 
@@ -46,74 +48,78 @@ class Cold:
 
     @property
     def seconds(self) -> float:
-        return self.completed[-1]
+        """From the barrier until the last App was done."""
+        return self.completed[-1] if self.completed else 0.0
 
 
 async def run(ground: Ground, operator: Operator, namespace: str) -> Cold:
     """Start the operator over the Apps of `namespace`, and wait until it has done all and is at rest."""
-    expected = await ground.kube.count(APPS, namespace)
+    expected = len(await ground.kube.names(APPS, namespace))
     mark = ground.audit.mark()
-    since = await ground.kube.revision()
-    watching = asyncio.create_task(_done_at(ground, namespace, since, expected))
+    watching = asyncio.create_task(_done_at(ground, namespace, await ground.kube.revision(), expected))
     begun = time.time()
     operator.start()
     try:
-        await barrier(operator)
+        complete = await barrier(operator)
         used = operator.cpu()
-        done = await asyncio.wait_for(watching, _READY_SECONDS + _SECONDS_AN_APP * expected)
+        done = await asyncio.wait_for(watching, _BARRIER_SECONDS + _SECONDS_AN_APP * expected)
     except TimeoutError as error:
         raise BenchError(f"not all of {expected} Apps were done in time; see {operator.log}") from error
     finally:
         watching.cancel()
     cpu = operator.cpu() - used
-    complete = barrier_time(operator.log)
-    assert complete is not None
     await at_rest(ground, operator)
     return Cold(complete - begun, [one - complete for one in done], cpu, ground.audit.since(mark, AGENT))
 
 
-async def barrier(operator: Operator, seconds: float = _READY_SECONDS) -> float:
-    """Wait until the operator's cache is complete: the time of that."""
+async def barrier(operator: Operator) -> float:
+    """Wait until the operator's cache is complete: the time of that, in seconds since the epoch."""
 
     async def passed() -> bool:
         if not operator.running:
             raise BenchError(f"the operator ended; see {operator.log}")
-        return barrier_time(operator.log) is not None
+        return barrier_time(_text(operator.log)) is not None
 
-    await until("the operator's cache complete", passed, seconds, every=0.02)
-    found = barrier_time(operator.log)
+    await until("the operator's cache complete", passed, _BARRIER_SECONDS, every=0.02)
+    found = barrier_time(_text(operator.log))
     assert found is not None
     return found
 
 
-def barrier_time(log: Path) -> float | None:
-    """When its last cache was complete (seconds since the epoch), by the operator's log."""
-    lines = [line for line in log.read_text().splitlines() if _BARRIER in line]
-    for line in reversed(lines):
-        with suppress(ValueError):
-            entry = json.loads(line)
-            if entry.get("event") == _BARRIER:
-                return datetime.fromisoformat(entry["timestamp"]).timestamp()
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace") if log.exists() else ""
+
+
+def barrier_time(log: str) -> float | None:
+    """When the last cache was complete, by the operator's log: JSON lines, of which the last may be half written."""
+    for line in reversed(log.splitlines()):
+        if _BARRIER in line:
+            with suppress(ValueError):
+                entry = json.loads(line)
+                if entry.get("event") == _BARRIER:
+                    return datetime.fromisoformat(entry["timestamp"]).timestamp()
     return None
 
 
-async def at_rest(ground: Ground, operator: Operator, seconds: float = _REST_SECONDS) -> None:
-    """Wait until its queue has been empty for some seconds, and nobody else writes either."""
+async def at_rest(ground: Ground, operator: Operator) -> None:
+    """Wait until nothing has waited in its queue for some seconds, and nobody else writes either."""
     calm_since = time.monotonic()
 
     async def is_calm() -> bool:
         nonlocal calm_since
-        if operator.metrics().get("keelway_queue_depth") != 0.0:
+        if operator.metrics().get("keelway_queue_oldest_seconds", 1.0) > _NO_WAIT_SECONDS:
             calm_since = time.monotonic()
         return time.monotonic() - calm_since > _STILL_SECONDS
 
-    await until("an empty queue", is_calm, seconds)
+    await until("an empty queue", is_calm, _REST_SECONDS)
     await ground.quiet()
 
 
 async def _done_at(ground: Ground, namespace: str, since: int, expected: int) -> list[float]:
     """When each App was first seen done, in order."""
     done: dict[str, float] = {}
+    if expected == 0:
+        return []
     async for seen in ground.kube.watch(APPS, namespace, since):
         name = seen.obj["metadata"]["name"]
         if name not in done and is_done(seen.obj):

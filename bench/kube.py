@@ -50,9 +50,7 @@ class Kube:
     async def ensure(self, path: str, obj: Object) -> None:
         """Server-side apply at `path`: for what has no Resource in the operator."""
         query = {"fieldManager": "keelway-bench", "force": "true"}
-        await self.connection.send(
-            Request("PATCH", path, query, body=obj, content_type="application/apply-patch+yaml")
-        )
+        await self.connection.send(Request("PATCH", path, query, body=obj, content_type="application/apply-patch+yaml"))
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """The object as it is now."""
@@ -81,9 +79,10 @@ class Kube:
         """All objects of a kind, whole."""
         return [item async for page in self._pages(resource, namespace, selector, "application/json") for item in page]
 
-    async def count(self, resource: Resource, namespace: str | None = None, selector: str = "") -> int:
-        """How many there are."""
-        return sum([len(page) async for page in self._pages(resource, namespace, selector, _METADATA)])
+    async def names(self, resource: Resource, namespace: str | None = None, selector: str = "") -> set[str]:
+        """What they are called; in several namespaces, equal names count once."""
+        pages = self._pages(resource, namespace, selector, _METADATA)
+        return {item["metadata"]["name"] async for page in pages for item in page}
 
     async def revision(self) -> int:
         """The revision of the cluster's store: one more with each write to it, whoever writes."""
@@ -145,9 +144,7 @@ async def at_once(work: Callable[[Item], Awaitable[object]], items: Iterable[Ite
             tasks.create_task(worker())
 
 
-async def until(
-    what: str, holds: Callable[[], Awaitable[bool]], seconds: float, every: float = 0.25
-) -> None:
+async def until(what: str, holds: Callable[[], Awaitable[bool]], seconds: float, every: float = 0.25) -> None:
     """Wait until `holds()`. Raises BenchError where it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not await holds():

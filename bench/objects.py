@@ -15,13 +15,15 @@ from keelway.reconcile.children import _complete
 Object = dict[str, Any]
 
 IMAGE: Final = "web"
+OURS: Final = "keelway-bench"
+"""Label of the bench's namespaces."""
 NO_PODS: Final = "keelway-bench-no-pods"
 """Name of the admission policy, and label of the namespaces that it holds for."""
 
 
 def namespace(name: str, pods: bool = False) -> Object:
     """A namespace; without `pods` its Deployments are made with 0 replicas, whoever makes them."""
-    labels = {} if pods else {NO_PODS: "true"}
+    labels = {OURS: "true"} if pods else {OURS: "true", NO_PODS: "true"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
@@ -95,6 +97,11 @@ def app(namespace: str, name: str) -> Object:
             "autoscale": {"minReplicas": 1, "maxReplicas": 5, "cpuPercent": 70},
         },
     }
+
+
+def edited(value: str) -> Object:
+    """The body of a merge patch that gives an App's pods another environment: its Deployment must change."""
+    return {"spec": {"env": [{"name": "GREETING", "value": value}]}}
 
 
 def app_names(count: int) -> list[str]:

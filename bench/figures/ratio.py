@@ -10,10 +10,10 @@ from bench.cold import Cold
 from bench.errors import BenchError
 from bench.ground import Ground
 from bench.results import Figure, median
+from bench.world import NAMESPACE, stop
 from keelway.api.resources import APPS, DEPLOYMENTS, HPAS, IMAGES, SERVICES
 from keelway.children.base import HASH_ANNOTATION
 
-NAMESPACE: Final = "bench-apps"
 LIMIT: Final = 1.35
 
 
@@ -55,7 +55,7 @@ async def run_cold(ground: Ground, apps: int) -> Cold:
         result = await cold.run(ground, operator, NAMESPACE)
         await _check(ground, apps)
     finally:
-        operator.stop()
+        stop(operator)
     await ground.clear()
     return result
 
