@@ -57,7 +57,7 @@ class Kube:
         return await self.connection.send(Request("GET", resource.path(namespace, name)))
 
     async def patch(
-        self, resource: Resource, namespace: str, name: str, change: Object, subresource: str | None = None
+        self, resource: Resource, namespace: str | None, name: str, change: Object, subresource: str | None = None
     ) -> Object:
         """Merge patch."""
         path = resource.path(namespace, name, subresource)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bench.figures import edits, idle, neighbours, ratio, restart, size, sweeps, unrelated, writes
+from bench.figures import edits, idle, images, neighbours, ratio, restart, size, sweeps, unrelated, upgrade, writes
 from bench.ground import Ground
 from bench.results import Figure
 from bench.world import World
@@ -41,4 +41,6 @@ ALL: Final[tuple[Measurement, ...]] = (
     InWorld("restart", 3000, restart.measure),
     InWorld("idle", 3000, idle.measure),
     Alone("neighbours", neighbours.measure),
+    Alone("images", images.measure),
+    Alone("upgrade", upgrade.measure),
 )
