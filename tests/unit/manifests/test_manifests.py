@@ -107,7 +107,7 @@ def test_the_operator_has_no_way_to_more_rights(base: list[Manifest], resource: 
 
 def test_jobs_are_written_in_the_builds_namespace_only(base: list[Manifest]) -> None:
     assert verbs_on(base, "jobs", "") == {"get", "list", "watch"}
-    assert verbs_on(base, "jobs", "keelway-builds") == {"create", "patch", "delete"}
+    assert verbs_on(base, "jobs", "keelway-builds") == {"create", "delete"}
 
 
 def test_users_read_builds_and_never_write_them(base: list[Manifest]) -> None:
