@@ -69,15 +69,24 @@ e2e: deploy ## Run the end-to-end tests: real builds, real pods, real HTTP.
 	$(BIN)/pytest tests/e2e -m disturbing
 	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
 
+.PHONY: bench
+bench: $(STAMPS)/bench ## Measure the operator on a kind cluster of its own; writes bench/ (about 25 minutes).
+	@$(PYTHON) -m devcluster --cluster bench up
+	$(BIN)/python -u -m bench
+
+$(STAMPS)/bench: $(STAMPS)/python
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@touch $@
+
 .PHONY: crds
 crds: setup ## Generate crds/ from the models.
 	$(BIN)/python -m keelway.api.crd crds/
 
 .PHONY: lint
 lint: setup ## Check style, types, import contracts, and that crds/ is up to date.
-	$(BIN)/ruff check operator devcluster tests
-	$(BIN)/ruff format --check operator devcluster tests
-	$(BIN)/mypy operator/keelway devcluster tests
+	$(BIN)/ruff check operator devcluster bench tests
+	$(BIN)/ruff format --check operator devcluster bench tests
+	$(BIN)/mypy operator/keelway devcluster bench tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m keelway.api.crd --check crds/
 

@@ -6,11 +6,14 @@ All of them write bench/results.json, the table of bench/README.md and its pictu
 import argparse
 import asyncio
 import itertools
+import json
 import sys
 import time
 import traceback
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 
+from bench import plot, table
 from bench.ground import Ground, prepared
 from bench.measurements import ALL, Alone, InWorld, Measurement
 from bench.results import Figure
@@ -18,6 +21,7 @@ from bench.world import settled
 from devcluster import settings
 
 _SECONDS_EACH = 900.0
+_HERE = Path(__file__).parent
 
 
 async def run(chosen: Sequence[Measurement], apps: int | None) -> list[Figure]:
@@ -68,15 +72,30 @@ def _failed(name: str) -> Figure:
     return Figure(f"{name}: could not be measured", float("inf"), limit=0)
 
 
+def publish(figures: Sequence[Figure]) -> None:
+    """Write results.json, the table of README.md and its picture."""
+    results = [one.to_dict() for one in figures]
+    (_HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    readme = _HERE / "README.md"
+    readme.write_text(table.replaced(readme.read_text(), table.table(figures)))
+    plot.draw(figures, _HERE / "apps.png")
+
+
 def main(arguments: Sequence[str]) -> int:
     """The exit status: 1 where a figure is not ok."""
     names = [one.name for one in ALL]
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the operator.")
-    parser.add_argument("names", nargs="*", choices=[*names, []], metavar="NAME", help=f"of {', '.join(names)}")
-    parser.add_argument("--apps", type=int, help="another number of Apps for the measurements over settled ones")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; without any, all")
+    parser.add_argument("--apps", type=int, help="another number of Apps for measurements over settled ones")
+    parser.add_argument("--publish", action="store_true", help="write what was measured as a full run would")
     given = parser.parse_args(arguments)
+    unknown = sorted(set(given.names) - set(names))
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(names)}")
     chosen = [one for one in ALL if not given.names or one.name in given.names]
     figures = asyncio.run(run(chosen, given.apps))
+    if given.publish or not (given.names or given.apps):
+        publish(figures)
     print("", *figures, sep="\n")
     return 0 if all(one.ok for one in figures) else 1
 

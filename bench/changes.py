@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bench import objects
+from bench.background import background
 from bench.errors import BenchError
 from bench.ground import Ground
 from keelway.api.resources import APPS, DEPLOYMENTS
@@ -58,12 +59,8 @@ class Changes:
 
 @asynccontextmanager
 async def watching(ground: Ground, namespace: str) -> AsyncIterator[Changes]:
-    """`Changes` with a watch behind it, whose end (an error) ends the block."""
+    """`Changes` with a watch behind it."""
     changes = Changes(ground, namespace)
     since = await changes.learn()
-    follower = asyncio.create_task(changes.follow(since))
-    try:
+    async with background(changes.follow(since)):
         yield changes
-    finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)

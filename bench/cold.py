@@ -87,7 +87,7 @@ async def barrier(operator: Operator) -> float:
 
 
 def _text(log: Path) -> str:
-    return log.read_text(errors="replace") if log.exists() else ""
+    return log.read_text(errors="replace")
 
 
 def barrier_time(log: str) -> float | None:

@@ -45,6 +45,7 @@ _QUIET_SECONDS: Final = 3
 _QUIET_WITHIN_SECONDS: Final = 300.0
 # Made in every namespace by Kubernetes itself, and again where it is deleted.
 _STANDING: Final = frozenset({"kube-root-ca.crt"})
+_LOGS: Final = "operator-*.log"
 KEELWAY: Final = (sys.executable, "-m", "keelway")
 
 
@@ -67,10 +68,9 @@ class Ground:
         return AuditLog(self.settings)
 
     def operator(self, environment: Mapping[str, str] | None = None, program: tuple[str, ...] = KEELWAY) -> Operator:
-        """An operator that is not started yet, with an empty log of its own."""
-        log = self.work / "operator.log"
-        if log.exists():
-            log.replace(log.with_suffix(".last.log"))
+        """An operator that is not started yet, with a log of its own: operator-1.log is the first of a run."""
+        log = self.work / f"operator-{len(list(self.work.glob(_LOGS))) + 1}.log"
+        log.touch()
         return Operator(self.settings, self.kubeconfig, log, environment=environment or {}, program=program)
 
     async def namespace(self, name: str, pods: bool = False) -> None:
@@ -147,6 +147,8 @@ async def prepared(settings: Settings, work: Path) -> AsyncIterator[Ground]:
 def _prepare(settings: Settings, work: Path) -> Path:
     """Install what the operator needs; gives the log."""
     work.mkdir(parents=True, exist_ok=True)
+    for old in work.glob(_LOGS):
+        old.unlink()
     log = work / "prepare.log"
     outside.install(settings, log, MANIFESTS)
     return log

@@ -32,9 +32,9 @@ class Figure:
         return cls(entry["name"], value, entry.get("unit", ""), entry["limit"])
 
     def __str__(self) -> str:
-        limit = "" if self.limit is None else f"  (limit {_plain(self.limit)})"
+        limit = "" if self.limit is None else f"  (limit {plain(self.limit)})"
         mark = "      " if self.limit is None else "ok    " if self.ok else "NOT OK"
-        return f"{mark} {self.name}: {_plain(self.value)} {self.unit}".rstrip() + limit
+        return f"{mark} {self.name}: {plain(self.value)} {self.unit}".rstrip() + limit
 
 
 def median(values: Sequence[float]) -> float:
@@ -53,7 +53,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, rank - 1)]
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     """Three digits that matter, and whole numbers as such."""
     if not math.isfinite(value):
         return "not measured"

@@ -4,7 +4,6 @@ Their build Jobs are real, but no container runs: kwok ends each pod with the re
 in the registry. Operator, Jobs, Job controller and registry are what they always are.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from bench import admissions, audit, cold, kwok, registry
 from bench.admissions import JobSeen
+from bench.background import background
 from bench.ground import BUILDS_NAMESPACE, Ground
 from bench.kube import create_all, until
 from bench.registry import Pushed
@@ -129,13 +129,8 @@ async def _following(ground: Ground) -> AsyncIterator[Told]:
             if one.obj.get("status", {}).get("latest"):
                 told.ready.add((metadata["namespace"], metadata["name"]))
 
-    watches = [asyncio.create_task(watch()) for watch in (jobs, builds, images)]
-    try:
+    async with background(jobs(), builds(), images()):
         yield told
-    finally:
-        for watch in watches:
-            watch.cancel()
-        await asyncio.gather(*watches, return_exceptions=True)
 
 
 def _names(count: int) -> list[str]:

@@ -8,6 +8,7 @@ from bench import audit, bare, cold, objects
 from bench.bare import Bare
 from bench.cold import Cold
 from bench.errors import BenchError
+from bench.figures import size
 from bench.ground import Ground
 from bench.results import Figure, median
 from bench.world import NAMESPACE, stop
@@ -23,6 +24,11 @@ class Pair:
 
     bare: Bare
     cold: Cold
+
+
+def bare_name(apps: int) -> str:
+    """The figure of the bare client's seconds."""
+    return f"bare client, {apps} Apps"
 
 
 async def measure(ground: Ground, apps: int = 500, rounds: int = 3) -> list[Figure]:
@@ -100,8 +106,8 @@ def _figures(pairs: list[Pair], apps: int) -> Iterator[Figure]:
         median([one.cold.seconds for one in pairs]) / median([one.bare.seconds for one in pairs]),
         limit=LIMIT,
     )
-    yield Figure(f"bare client, {apps} Apps", median([one.bare.seconds for one in pairs]), "s")
-    yield Figure(f"operator, {apps} Apps", median([one.cold.seconds for one in pairs]), "s")
+    yield Figure(bare_name(apps), median([one.bare.seconds for one in pairs]), "s")
+    yield Figure(size.seconds_name(apps), median([one.cold.seconds for one in pairs]), "s")
     yield Figure("bare client, CPU", median([one.bare.cpu for one in pairs]), "s")
     yield Figure("operator, CPU", median([one.cold.cpu for one in pairs]), "s")
     yield Figure(f"operator, start until cache complete, {apps} Apps", median([one.cold.started for one in pairs]), "s")

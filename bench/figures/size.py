@@ -13,14 +13,24 @@ FLATNESS: Final = 1.3
 _FLATNESS_AT: Final = 1000
 
 
+def seconds_name(apps: int) -> str:
+    """The figure of seconds from cold; `plot.py` finds it by this."""
+    return f"operator, {apps} Apps"
+
+
+def memory_name(apps: int) -> str:
+    """The figure of resident memory."""
+    return f"memory with {apps} Apps"
+
+
 async def measure(world: World) -> list[Figure]:
     """The figures of the world's number of Apps."""
     apps, cold = world.apps, world.cold
-    figures = [Figure(f"memory with {apps} Apps", await world.memory(), "MiB", MEMORY_MIB.get(apps))]
+    figures = [Figure(memory_name(apps), await world.memory(), "MiB", MEMORY_MIB.get(apps))]
     if apps == 0:
         return figures
     figures += [
-        Figure(f"operator, {apps} Apps", cold.seconds, "s"),
+        Figure(seconds_name(apps), cold.seconds, "s"),
         Figure(f"operator, {apps} Apps, Apps a second", apps / cold.seconds, "1/s"),
         Figure(f"operator, {apps} Apps, CPU", cold.cpu, "s"),
         Figure(f"operator, {apps} Apps, process start until cache complete", cold.started, "s"),
