@@ -1,5 +1,5 @@
-# Everything a developer runs. Targets that touch a cluster use the context kind-keelway of the kubeconfig in
-# .keelway/, and no other: your own kubeconfig is never read.
+# Everything a developer runs. Targets that touch a cluster use the context kind-keelway (`bench`: kind-keelway-bench) of a
+# kubeconfig in .keelway/, and no other: your own kubeconfig is never read.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -75,9 +75,11 @@ class AuditLog:
         """What was answered after `mark`, in order; of one User-Agent only, where it is given."""
         text = self._on_node(
             f"cd $(dirname {AUDIT_LOG}); "
-            # Rotated files have the time in their names, and sort before the one that is written.
-            f'for file in $(ls -tr audit*.log); do [ -n "$found" ] && cat $file; '
-            f"[ $(stat -c %i $file) = {mark.inode} ] && found=yes && tail -c +{mark.offset + 1} $file; done; true"
+            # The oldest first: rotated files keep their inode.
+            "for file in $(ls -tr audit*.log); do "
+            '[ -n "$found" ] && cat $file; '
+            f"[ $(stat -c %i $file) = {mark.inode} ] && found=yes && tail -c +{mark.offset + 1} $file; "
+            'done; [ -n "$found" ] || { echo rotated away >&2; exit 1; }'
         )
         return [one for one in parse(text.splitlines()) if agent in (None, one.agent)]
 
