@@ -8,13 +8,13 @@ import difflib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from keelway.api.labels import IMAGE_LABEL, IMAGE_UID_LABEL
 from keelway.api.resources import BUILDS
 from keelway.children.names import BUILD_UID_LABEL
-from tests.faults.api import Api, ApiAway
+from tests.faults.api import ApiAway
 from tests.faults.rules import Write
 from tests.faults.scene import Scene
 from tests.faults.snapshot import Snapshot, normalised, objects, shown
@@ -31,7 +31,7 @@ def check(scene: Scene, undisturbed: Snapshot, seconds: float = SETTLED_SECONDS)
     arrives_at(scene, undisturbed, seconds)
     writes_nothing(scene, QUIET_SECONDS)
     found = objects(scene.api, scene.namespace)
-    has_no_orphans(scene.api, found)
+    has_no_orphans(found)
     has_no_duplicates(found)
     builds_once(scene.writes)
     gives_versions_once(scene.writes)
@@ -44,17 +44,22 @@ def settles(scene: Scene, seconds: float = SETTLED_SECONDS) -> Snapshot:
         found = objects(scene.api, scene.namespace)
         unsettled = [_named(one) for one in found if one["apiVersion"].startswith("keelway.dev/") and not _is_done(one)]
         busy = scene.proxy.quiet_for < QUIET_SECONDS or scene.operator.metrics().get("keelway_queue_depth", 1) > 0
-        if not unsettled and not busy and not _going(found):
+        if not unsettled and not busy and not _going(found) and not _orphans(found):
             return normalised(found, scene.namespace)
         assert time.monotonic() < until, f"not settled within {seconds:.0f} s: {unsettled or 'still written'}"
         time.sleep(_POLL_SECONDS)
 
 
-def arrives_at(scene: Scene, expected: Snapshot, seconds: float = SETTLED_SECONDS) -> None:
-    """Wait until the namespace is as expected."""
+def arrives_at(
+    scene: Scene,
+    expected: Snapshot,
+    seconds: float = SETTLED_SECONDS,
+    or_else: Callable[[], bool] = lambda: False,
+) -> None:
+    """Wait until the namespace is as expected; `or_else` ends the wait as well."""
     until = time.monotonic() + seconds
     now: Snapshot = {}
-    while True:
+    while not or_else():
         try:
             now = normalised(objects(scene.api, scene.namespace), scene.namespace)
         except ApiAway:
@@ -78,16 +83,10 @@ def writes_nothing(scene: Scene, seconds: float) -> None:
     assert not written, f"written although nothing was to be done: {written}"
 
 
-def has_no_orphans(api: Api, found: Iterable[JsonObject]) -> None:
-    """Whatever has an owner, by reference or by the label of its Image, has one that is there."""
-    everything = list(found)
-    alive = {one["metadata"]["uid"] for one in everything}
-    for one in everything:
-        metadata = one["metadata"]
-        owners = [owner["uid"] for owner in metadata.get("ownerReferences", ())]
-        image = (metadata.get("labels") or {}).get(IMAGE_UID_LABEL)
-        missing = [uid for uid in (*owners, *([image] if image else [])) if uid not in alive]
-        assert not missing, f"{_named(one)} has outlived its owner"
+def has_no_orphans(found: Iterable[JsonObject]) -> None:
+    """Whatever has an owner, by reference or by the label of its Image, has one that is there, or is going too."""
+    orphans = _orphans(found)
+    assert not orphans, f"{orphans} have outlived their owners"
 
 
 def has_no_duplicates(found: Iterable[JsonObject]) -> None:
@@ -133,6 +132,21 @@ def gives_versions_once(writes: Iterable[Write]) -> None:
 
 def _named(one: JsonObject) -> str:
     return f"{one['kind']}/{one['metadata']['name']}"
+
+
+def _orphans(found: Iterable[JsonObject]) -> list[str]:
+    everything = list(found)
+    alive = {one["metadata"]["uid"] for one in everything}
+
+    def owners(metadata: JsonObject) -> list[str]:
+        image = (metadata.get("labels") or {}).get(IMAGE_UID_LABEL)
+        return [*(owner["uid"] for owner in metadata.get("ownerReferences", ())), *([image] if image else [])]
+
+    return [
+        _named(one)
+        for one in everything
+        if "deletionTimestamp" not in one["metadata"] and not alive.issuperset(owners(one["metadata"]))
+    ]
 
 
 def _going(found: Iterable[JsonObject]) -> list[str]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -27,9 +27,11 @@ from tests.faults.rules import (
     Duplicate,
     Expire,
     Hold,
+    Instead,
     LoseAnswer,
     Match,
     OnEvent,
+    Pages,
     Refuse,
     Reset,
     Rule,
@@ -131,6 +133,10 @@ class Proxy:
             transport.abort()
         await self._runner.cleanup()
         await self._session.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         call = Call(request.method, request.path, dict(request.query), request.headers.get("User-Agent", ""))
@@ -147,6 +153,11 @@ class Proxy:
                     return await _hang(request)
                 case Reset():
                     return _reset(request)
+                case Instead(act):
+                    act(call)
+                    return _reset(request)
+                case Pages(limit):
+                    call = replace(call, query={**call.query, "limit": str(limit)})
                 case Stale() if (known := active.remembered.get(request.path_qs)) is not None:
                     return web.Response(status=known[0], body=known[1], content_type="application/json")
                 case LoseAnswer() | Then() as later:
@@ -161,9 +172,13 @@ class Proxy:
         assert self._session is not None
         body = await request.read()
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
-        url = f"{self._upstream.url}{request.path_qs}"
         async with self._session.request(
-            call.method, url, data=body or None, headers={**headers, "Accept-Encoding": "identity"}, timeout=_NO_END
+            call.method,
+            self._upstream.url + call.path,
+            params=call.query,
+            data=body or None,
+            headers={**headers, "Accept-Encoding": "identity"},
+            timeout=_NO_END,
         ) as answer:
             if call.is_watch and answer.status == 200:
                 return await self._stream(request, call, answer)
@@ -250,7 +265,7 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 async def _hang(request: web.Request) -> web.Response:
     """Until the other side has had enough."""
-    while request.transport is not None and not request.transport.is_closing():
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - no event tells it
         await asyncio.sleep(0.1)
     return web.Response(status=500)
 

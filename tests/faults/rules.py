@@ -137,6 +137,20 @@ class Then:
 
 
 @dataclass(frozen=True)
+class Instead:
+    """Call `act`, in the proxy's thread, in place of asking the API server; close the connection."""
+
+    act: Callable[[Call], None]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Let the API server give lists in pages of so many objects."""
+
+    limit: int
+
+
+@dataclass(frozen=True)
 class Stale:
     """Answer a list as it was last answered before this rule was made; ask where it never was."""
 
@@ -168,7 +182,7 @@ class Expire:
     """End the watch with the ERROR event 410 in place of the event."""
 
 
-OnRequest = Delay | Refuse | BlackHole | Reset | LoseAnswer | Then | Stale
+OnRequest = Delay | Refuse | BlackHole | Reset | LoseAnswer | Then | Instead | Pages | Stale
 OnEvent = Drop | Duplicate | Hold | Cut | Expire
 
 
