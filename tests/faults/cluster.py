@@ -1,16 +1,18 @@
 """The kind cluster of `make faults`, with everything but the operator in it. One run of pytest has it at a time."""
 
+import base64
 import fcntl
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster import settings as devcluster_settings
-from devcluster.outside import Operator, write_kubeconfig
+from devcluster.outside import SYSTEM, Operator, write_kubeconfig
 from devcluster.settings import REPOSITORY, Settings
 from tests.faults.api import Api
 from tests.faults.proxy import Proxy, Upstream
@@ -33,11 +35,27 @@ class Cluster:
         """A new way to the API server, to be started."""
         return Proxy(Upstream(self.api.url, self.api.tls_as_anybody))
 
-    def operator(self, proxy: Proxy, identity: str = IDENTITY, **environment: str) -> Operator:
-        """An operator behind that proxy, to be started; its log is `<identity>.log`."""
+    def operator(
+        self, proxy: Proxy, identity: str = IDENTITY, wrapper: Sequence[str] = (), **environment: str
+    ) -> Operator:
+        """An operator behind that proxy, to be started; its log is `<identity>.log`. `wrapper`: a program of this
+        directory, with its arguments, that runs it."""
         kubeconfig = self.directory / f"kubeconfig-{identity}"
         write_kubeconfig(self.settings, kubeconfig, self.directory / "kubectl.log", proxy.url)
-        return Operator(self.settings, kubeconfig, self.directory / f"{identity}.log", identity, environment)
+        operator = Operator(self.settings, kubeconfig, self.directory / f"{identity}.log", identity, environment)
+        if wrapper:
+            script, *arguments = wrapper
+            operator.program = (sys.executable, str(Path(__file__).parent / script), *arguments)
+        return operator
+
+    def authority(self) -> str:
+        """The certificate, PEM, by which the API server is known."""
+        shown = json.loads(self.kubectl.run("config", "view", "--raw", "--minify", "-o", "json").stdout)
+        return base64.b64decode(shown["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+
+    def token(self, *arguments: str) -> str:
+        """A new token of the operator's service account."""
+        return self.kubectl.run("-n", SYSTEM, "create", "token", "keelway", *arguments).stdout.strip()
 
     def node(self, *command: str, seconds: float = 60, check: bool = True) -> str:
         """What a command on the cluster's node prints."""

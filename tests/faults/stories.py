@@ -15,7 +15,7 @@ class Step:
     """One thing that a user does."""
 
     name: str
-    act: Callable[[Tenant], None]
+    act: Callable[[Tenant], object]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,19 @@ def life_of_an_image() -> Story:
             Step("first build", lambda tenant: tenant.apply(image("one"))),
             Step("second build", lambda tenant: tenant.apply(image("two"))),
             Step("delete", lambda tenant: _delete(tenant, "image/made")),
+        ),
+    )
+
+
+def life_of_both(commons: Commons) -> Story:
+    """The two at once, in fewer steps: where each fault has both to choose from."""
+    scaled = {"minReplicas": 1, "maxReplicas": 2, "cpuPercent": 900}
+    return Story(
+        "life of both",
+        (
+            Step("create", lambda tenant: tenant.apply(app(commons.old, autoscale=scaled), image("one"))),
+            Step("change", lambda tenant: tenant.apply(app(commons.new, replicas=2), image("two"))),
+            Step("delete", lambda tenant: tenant.run("delete", "app/web", "image/made", "--wait=false")),
         ),
     )
 

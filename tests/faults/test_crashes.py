@@ -3,18 +3,15 @@
 (Sieve's "intermediate states".) Each case plays a whole story and kills once in each step, at the step's k-th write.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
 
 from tests.faults.commons import Commons
-from tests.faults.oracles import arrives_at, check
+from tests.faults.playing import play_with_kills
 from tests.faults.scene import Crash, Scene, killed_after, killed_before
-from tests.faults.stories import Story, life_of_an_app, life_of_an_image
+from tests.faults.stories import life_of_an_app, life_of_an_image
 from tests.faults.undisturbed import Undisturbed
-
-Kill = Callable[[Scene, int], AbstractContextManager[Crash]]
 
 # No step writes more often; a step that comes to do so fails the last case.
 APP_WRITES = 7
@@ -25,14 +22,14 @@ IMAGE_WRITES = 14
 def test_an_app_outlives_a_kill_after_its_first_writes(
     scene: Scene, commons: Commons, undisturbed: Undisturbed
 ) -> None:
-    play(scene, undisturbed, life_of_an_app(commons), killed_after, 2)
+    play_with_kills(scene, undisturbed, life_of_an_app(commons), killed_after, 2)
 
 
 @pytest.mark.parametrize("count", range(1, APP_WRITES + 1))
 def test_an_app_outlives_a_kill_after_any_write(
     scene: Scene, commons: Commons, undisturbed: Undisturbed, count: int
 ) -> None:
-    play(scene, undisturbed, life_of_an_app(commons), killed_after, count, most=APP_WRITES)
+    play_with_kills(scene, undisturbed, life_of_an_app(commons), killed_after, count, most=APP_WRITES)
 
 
 @pytest.mark.subset
@@ -41,28 +38,9 @@ def test_an_image_outlives_a_kill_between_its_tag_and_its_record(scene: Scene, u
         # The first status is that of a build done, the second, after the test, that of a version tagged.
         return killed_before(scene, count, path="/builds/[^/]+/status$")
 
-    play(scene, undisturbed, life_of_an_image(), before_the_version, 2)
+    play_with_kills(scene, undisturbed, life_of_an_image(), before_the_version, 2)
 
 
 @pytest.mark.parametrize("count", range(1, IMAGE_WRITES + 1))
 def test_an_image_outlives_a_kill_after_any_write(scene: Scene, undisturbed: Undisturbed, count: int) -> None:
-    play(scene, undisturbed, life_of_an_image(), killed_after, count, most=IMAGE_WRITES)
-
-
-def play(scene: Scene, undisturbed: Undisturbed, story: Story, kill: Kill, count: int, most: int = 0) -> None:
-    """The whole story, with a kill in each step that has as many writes, and all oracles after each."""
-    endings = undisturbed.of(story, scene)
-    counts = [ending.writes for ending in endings]
-    assert not most or max(counts) <= most, f"a step has more writes than there are cases: {counts}"
-    killed = []
-    for step, ending in zip(story.steps, endings, strict=True):
-        with kill(scene, count) as crash:
-            step.act(scene.tenant)
-            # How often a rollout's status is written depends on the weather: there may be fewer writes this time.
-            arrives_at(scene, ending.state, or_else=crash.happened.is_set)
-        if crash.happened.is_set():
-            killed.append(f"{step.name}: {crash.at}")
-            scene.restart()
-        check(scene, ending.state)
-    print("killed at", *killed, sep="\n  ")
-    assert killed or count > max(counts), "nothing was killed"
+    play_with_kills(scene, undisturbed, life_of_an_image(), killed_after, count, most=IMAGE_WRITES)
