@@ -7,7 +7,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -30,6 +30,7 @@ class Api:
     tls: ssl.SSLContext
     tls_as_anybody: ssl.SSLContext
     """Trusts the API server too, but shows no certificate of an administrator."""
+    _kept: list[http.client.HTTPSConnection] = field(default_factory=list)
 
     @classmethod
     def of(cls, kubectl: Kubectl) -> "Api":
@@ -50,22 +51,31 @@ class Api:
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> JsonObject | None:
         """The answer; None where there is no such thing."""
-        where = urlsplit(self.url)
-        connection = http.client.HTTPSConnection(where.netloc, timeout=_SECONDS, context=self.tls)
         try:
-            connection.request("GET", f"{path}?{urlencode(query or {})}")
-            answer = connection.getresponse()
-            text = answer.read()
+            status, text = self._ask(f"{path}?{urlencode(query or {})}")
         except (OSError, http.client.HTTPException) as error:
             raise ApiAway(str(error)) from error
-        finally:
-            connection.close()
-        if answer.status == 404:
+        if status == 404:
             return None
-        if answer.status >= 400:
-            raise ApiAway(f"{path}: {answer.status} {text[:200]!r}")
+        if status >= 400:
+            raise ApiAway(f"{path}: {status} {text[:200]!r}")
         found: JsonObject = json.loads(text)
         return found
+
+    def _ask(self, target: str) -> tuple[int, bytes]:
+        """One connection for all, for a handshake costs more than an answer; a new one where it has broken off."""
+        if not self._kept:
+            where = urlsplit(self.url)
+            self._kept.append(http.client.HTTPSConnection(where.netloc, timeout=_SECONDS, context=self.tls))
+        connection = self._kept[0]
+        try:
+            connection.request("GET", target)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except BaseException:
+            self._kept.clear()
+            connection.close()
+            raise
 
     def list(self, resource: Resource, namespace: str | None = None, selector: str = "") -> list[JsonObject]:
         """The objects; none where the kind is not served."""

@@ -23,7 +23,7 @@ from tests.kubectl import JsonObject
 SETTLED_SECONDS = 90.0
 """From the end of a fault until all is as it should be: the longest back-off of a pass is 60 s."""
 QUIET_SECONDS = 2.0
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.5
 
 
 def check(scene: Scene, undisturbed: Snapshot, seconds: float = SETTLED_SECONDS) -> None:

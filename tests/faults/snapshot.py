@@ -42,6 +42,7 @@ _FROM_RUN_TO_RUN = re.compile(
     r"|^clusterIPs?$|^healthCheckNodePort$|^nodeName$|-uid$|^desired-replicas$|^max-replicas$"
 )
 _LEFT_OUT = {HASH_ANNOTATION, "batch.kubernetes.io/job-tracking", "kubectl.kubernetes.io/last-applied-configuration"}
+_COUNTED = {"replicas", "readyReplicas", "updatedReplicas", "availableReplicas", "unavailableReplicas"}
 # Of kinds that others bring further, what they say changes with the weather.
 _WITHOUT_STATUS = {"HorizontalPodAutoscaler", "Job", "Service", "ReplicaSet"}
 
@@ -104,9 +105,7 @@ def _bare(obj: JsonObject) -> JsonObject:
             _drop_labels(kept, "pod-template-hash")
             kept["spec"] = {"replicas": obj["spec"]["replicas"], "template": obj["spec"]["template"]["spec"]}
         case "Deployment":
-            kept["status"] = {
-                name: value for name, value in obj.get("status", {}).items() if name.lower().endswith("replicas")
-            }
+            kept["status"] = {name: value for name, value in obj.get("status", {}).items() if name in _COUNTED}
     if obj["kind"] in _WITHOUT_STATUS:
         kept.pop("status", None)
     result: JsonObject = _steady(kept)

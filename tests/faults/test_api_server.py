@@ -1,4 +1,4 @@
-"""The API server stops and starts, is slow, knows the operator no more, or does not know our kinds: and all ends well."""
+"""The API server stops and starts, is slow, knows the operator no more, or not our kinds: and all ends well."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What a build needs goes away in the middle of it: the next good build follows by itself, or all ends with its owner."""
+"""What a build needs goes away in the middle of it: the next good build follows by itself, or all ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
