@@ -25,6 +25,7 @@ demo: ## Bring everything up, apply examples/hello and call it.
 .PHONY: test
 test: lint unit deploy ## Run everything: lint, types, contracts, unit, integration, e2e.
 	$(BIN)/pytest tests/integration -n 4 -q
+	$(BIN)/pytest tests/faults -m subset -q
 	$(BIN)/pytest tests/e2e -m disturbing -q
 	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
 
@@ -77,6 +78,10 @@ bench: $(STAMPS)/bench ## Measure the operator on a kind cluster of its own; wri
 $(STAMPS)/bench: $(STAMPS)/python
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	@touch $@
+
+.PHONY: faults
+faults: setup ## Break whatever the operator stands on, on a cluster of its own; a part of it is in make test.
+	$(BIN)/pytest tests/faults -v
 
 .PHONY: crds
 crds: setup ## Generate crds/ from the models.

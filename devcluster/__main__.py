@@ -1,4 +1,4 @@
-"""The verbs of the dev cluster: `python -m devcluster {up,load,seed,deploy,demo,status,down}`."""
+"""The verbs of the dev cluster: `python -m devcluster {up,load,seed,deploy,prepare,demo,status,down}`."""
 
 import argparse
 import fcntl
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from devcluster import catalogue, settings
 from devcluster.demo import demo
-from devcluster.deploy import deploy
+from devcluster.deploy import deploy, prepare
 from devcluster.down import down
 from devcluster.errors import DevclusterError
 from devcluster.nodes import load
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
                     seed(here, progress, catalogue.load())
                 case "deploy":
                     deploy(here, progress, catalogue.load())
+                case "prepare":
+                    prepare(here, progress, catalogue.load())
                 case "demo":
                     demo(here, progress, catalogue.load())
                 case "down":
@@ -61,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     loading.add_argument("images", nargs="+", metavar="IMAGE")
     verbs.add_parser("seed", help="push the base images to the registry in the cluster")
     verbs.add_parser("deploy", help="build the operator's image and install it")
+    verbs.add_parser("prepare", help="install all but the operator's own pods: it runs outside, for bench and faults")
     verbs.add_parser("demo", help="bring everything up, apply examples/hello and call it")
     verbs.add_parser("status", help="what is there, what is missing, and what to do about it")
     removing = verbs.add_parser("down", help="delete the cluster")

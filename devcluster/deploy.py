@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from devcluster import nodes, seed, shell
+from devcluster import nodes, outside, seed, shell
 from devcluster.catalogue import Catalogue
 from devcluster.progress import Progress
 from devcluster.settings import REPOSITORY, Settings
@@ -42,18 +42,37 @@ class Kubectl:
 
 def deploy(settings: Settings, progress: Progress, catalogue: Catalogue) -> None:
     """Image, manifests, base images, and wait until all serve. Raises DevclusterError."""
-    with progress.step("build the operator's image") as step:
-        image_id = _build_image(step.log)
-    nodes.load(settings, progress, [IMAGE])
+    image_id = _load_image(settings, progress)
     with progress.step("install Keelway") as step:
         _apply(Kubectl(settings, step.log), image_id)
-    with progress.step("wait for the registry") as step:
-        _rolled_out(Kubectl(settings, step.log), "deployment/registry", "keelway-registry")
-    seed.seed(settings, progress, catalogue)
+    _fill_registry(settings, progress, catalogue)
     with progress.step("wait for the operator and the build service") as step:
         kubectl = Kubectl(settings, step.log)
         _rolled_out(kubectl, "deployment/keelway", SYSTEM)
         _rolled_out(kubectl, "statefulset/buildkitd", "keelway-buildkit")
+
+
+def prepare(settings: Settings, progress: Progress, catalogue: Catalogue) -> None:
+    """The same for an operator that runs outside (`outside.py`): all but its own pods. The build service waits for what
+    the operator gives it. Raises DevclusterError."""
+    # Build Jobs run the operator's image too.
+    _load_image(settings, progress)
+    with progress.step("install Keelway without the operator") as step:
+        outside.install(settings, step.log)
+    _fill_registry(settings, progress, catalogue)
+
+
+def _load_image(settings: Settings, progress: Progress) -> str:
+    with progress.step("build the operator's image") as step:
+        image_id = _build_image(step.log)
+    nodes.load(settings, progress, [IMAGE])
+    return image_id
+
+
+def _fill_registry(settings: Settings, progress: Progress, catalogue: Catalogue) -> None:
+    with progress.step("wait for the registry") as step:
+        _rolled_out(Kubectl(settings, step.log), "deployment/registry", "keelway-registry")
+    seed.seed(settings, progress, catalogue)
 
 
 def _build_image(log: Path) -> str:

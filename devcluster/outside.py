@@ -30,7 +30,7 @@ START_SECONDS = 60
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def install(settings: Settings, log: Path, manifests: str = "dev") -> None:
+def install(settings: Settings, log: Path, manifests: str = "outside") -> None:
     """Put manifests/<manifests> into the cluster, but run no operator there."""
     source = str(REPOSITORY / "manifests" / manifests)
     run_kubectl(settings, log, "apply", "--server-side", "--force-conflicts", "-k", source)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import sys
+from importlib.metadata import version
 
 import structlog
 from pydantic import ValidationError
@@ -19,7 +20,8 @@ from keelway.settings import Settings
 async def run(settings: Settings) -> None:
     """Run until SIGTERM. Raises Transient NoCredentials, and OSError where the port is taken."""
     metrics = Metrics()
-    connection = await Connection.open(settings.context, settings.kubeconfig, metrics.requested)
+    agent = f"keelway/{version('keelway')} ({settings.pod_name})"
+    connection = await Connection.open(settings.context, settings.kubeconfig, metrics.requested, agent)
     options = Options(
         namespace=settings.namespace,
         identity=settings.pod_name,

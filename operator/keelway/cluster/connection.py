@@ -47,9 +47,15 @@ class Request:
 class Connection:
     """An authenticated connection to one API server. Close it with `await connection.close()`."""
 
-    def __init__(self, configuration: Configuration, observed: Observed = lambda method, status: None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        observed: Observed = lambda method, status: None,
+        agent: str = "keelway",
+    ) -> None:
         self._configuration = configuration
         self._observed = observed
+        self._agent = agent
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -58,8 +64,10 @@ class Connection:
         context: str | None = None,
         kubeconfig: Path | None = None,
         observed: Observed = lambda method, status: None,
+        agent: str = "keelway",
     ) -> "Connection":
-        """In a cluster with neither argument; else by the kubeconfig's `context`, never its current one.
+        """In a cluster with neither argument; else by the kubeconfig's `context`, never its current one. `agent` is
+        the User-Agent: all replicas have one service account, so in an audit log only this tells them apart.
 
         Raises Transient where the credentials cannot be read.
         """
@@ -79,7 +87,7 @@ class Connection:
                 f"The credentials for the API server cannot be read: {error}. Run in a pod with a service account, or "
                 "name a context of your kubeconfig in KEELWAY_CONTEXT.",
             ) from error
-        return cls(configuration, observed)
+        return cls(configuration, observed, agent)
 
     @property
     def server(self) -> str:
@@ -92,7 +100,7 @@ class Connection:
             connector=aiohttp.TCPConnector(limit=0, ssl=self._tls() if self.server.startswith("https") else True),
             middlewares=(self._authenticate,),
             proxy=self._configuration.proxy,
-            headers={"User-Agent": "keelway"},
+            headers={"User-Agent": self._agent},
         )
 
     async def send(self, request: Request) -> dict[str, Any]:

@@ -245,6 +245,23 @@ async def test_a_rotated_token_counts_at_the_next_request(api: ApiServer) -> Non
     assert seen == ["bearer first", "bearer second"]
 
 
+async def test_each_request_says_which_replica_it_is_of(api: ApiServer) -> None:
+    seen: list[str | None] = []
+
+    def note(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("User-Agent"))
+        return web.json_response({})
+
+    api.interfere = note
+    async with connected(api):
+        connection = Connection(Configuration(host=api.url), agent="keelway/1.2.3 (keelway-abc)")
+        await connection.send(Request("GET", "/x"))
+        async with connection.new_session() as watching, watching.get(f"{api.url}/x"):
+            pass
+        await connection.close()
+    assert seen == ["keelway/1.2.3 (keelway-abc)"] * 2
+
+
 async def test_credentials_that_cannot_be_read_say_what_to_do() -> None:
     with pytest.raises(Transient, match="KEELWAY_CONTEXT"):
         await Connection.open(context="no-such-context")

@@ -1,0 +1,130 @@
+"""The operator is told of the past, or not told at all (Sieve's "stale states" and "unobserved states")."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from devcluster.outside import Operator
+from tests.faults.cluster import Cluster
+from tests.faults.commons import Commons
+from tests.faults.oracles import check
+from tests.faults.playing import play_through
+from tests.faults.proxy import Proxy
+from tests.faults.rules import Drop, Hold, Match, Reset, Rule, Stale, lists, watches
+from tests.faults.scene import LEADING_SECONDS, Scene
+from tests.faults.stories import app, life_of_an_app, life_of_an_image, life_of_both
+from tests.faults.undisturbed import Undisturbed
+
+
+@contextmanager
+def in_the_past(scene: Scene, lateness: float, which: str = "") -> Iterator[None]:
+    """Lists are those of the operator's last start; watches go on from there, so many seconds behind."""
+    with scene.proxy.faulty(Rule(lists(which), Stale()), Rule(watches(which), Hold(lateness), times=1)):
+        yield
+
+
+def test_an_operator_that_starts_in_the_past_undoes_nothing(
+    scene: Scene, commons: Commons, undisturbed: Undisturbed
+) -> None:
+    story = life_of_both(commons)
+    created, changed, deleted = undisturbed.of(story, scene)
+    create, change, delete = story.steps
+    create.act(scene.tenant)
+    check(scene, created.state)
+    # What it lists now is what it is told again later.
+    scene.operator.kill()
+    scene.restart()
+    change.act(scene.tenant)
+    check(scene, changed.state)
+
+    scene.operator.kill()
+    with in_the_past(scene, 3):
+        scene.restart()
+        check(scene, changed.state)
+    delete.act(scene.tenant)
+    check(scene, deleted.state)
+    scene.operator.kill()
+    with in_the_past(scene, 3):
+        scene.restart()
+        check(scene, deleted.state)
+
+
+def test_an_operator_that_knows_an_app_of_before_leaves_the_new_one_alone(
+    scene: Scene, commons: Commons, undisturbed: Undisturbed
+) -> None:
+    story = life_of_an_app(commons)
+    created = undisturbed.of(story, scene)[0]
+    scene.tenant.apply(app(commons.new, replicas=1))
+    scene.tenant.wait("app/web")
+    scene.operator.kill()
+    scene.restart()
+    scene.tenant.run("delete", "app/web")
+    scene.tenant.run("wait", "--for=delete", "deployment/web", "service/web", "--timeout=60s")
+    story.steps[0].act(scene.tenant)
+    check(scene, created.state)
+
+    scene.operator.kill()
+    with in_the_past(scene, 3):
+        scene.restart()
+        check(scene, created.state)
+
+
+def test_an_image_whose_records_come_late_is_not_built_again(scene: Scene, undisturbed: Undisturbed) -> None:
+    story = life_of_an_image()
+    built, *_ = undisturbed.of(story, scene)
+    story.steps[0].act(scene.tenant)
+    check(scene, built.state)
+
+    scene.operator.kill()
+    with in_the_past(scene, 5, "/(builds|jobs)$"):
+        scene.restart()
+        check(scene, built.state)
+
+
+@pytest.fixture
+def operator(cluster: Cluster, commons: Commons, proxy: Proxy) -> Iterator[Operator]:
+    """An operator that sweeps every 5 s in place of 300."""
+    operator = cluster.operator(proxy, KEELWAY_SWEEP_SECONDS="5")
+    operator.start()
+    operator.wait_until_leading(LEADING_SECONDS)
+    yield operator
+    operator.kill()
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param(watches(), id="none"),
+        pytest.param(watches("/(deployments|services|horizontalpodautoscalers)$"), id="none of an App's children"),
+        pytest.param(watches("/(builds|jobs|pods)$"), id="none of a build"),
+    ],
+)
+def test_events_that_never_come_are_found_by_the_sweep(
+    scene: Scene, commons: Commons, undisturbed: Undisturbed, which: Match
+) -> None:
+    play_through(
+        scene, undisturbed, life_of_both(commons), lambda scene: scene.proxy.faulty(Rule(which, Drop())), seconds=240
+    )
+
+
+def test_what_came_and_went_while_no_watch_was_open_is_known(
+    scene: Scene, commons: Commons, undisturbed: Undisturbed
+) -> None:
+    story = life_of_an_app(commons)
+    created, *_, deleted = undisturbed.of(story, scene)
+    scene.tenant.apply(app(commons.old, replicas=1), {**app(commons.old, replicas=1), "metadata": {"name": "brief"}})
+    scene.tenant.wait("app/web")
+    scene.tenant.wait("app/brief")
+
+    with scene.proxy.faulty(Rule(watches(), Reset())):
+        scene.proxy.cut_watches()
+        # Gone; gone and there again as another; there and gone again.
+        scene.tenant.run("delete", "app/brief", "app/web")
+        story.steps[0].act(scene.tenant)
+        scene.tenant.apply({**app(commons.old), "metadata": {"name": "briefer"}})
+        scene.tenant.run("delete", "app/briefer")
+        scene.tenant.run("wait", "--for=delete", "deployment/web", "deployment/brief", "--timeout=60s")
+    check(scene, created.state)
+    story.steps[-1].act(scene.tenant)
+    check(scene, deleted.state)
