@@ -6,10 +6,9 @@ minutes.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from keelway.api.resources import APPS, DEPLOYMENTS, HPAS, IMAGES, NAMESPACES, SERVICES, Resource
@@ -19,6 +18,7 @@ from tests.faults.generated.bases import IMAGE
 from tests.faults.generated.changes import manifest
 from tests.faults.generated.fields import Spec
 from tests.faults.generated.state import Seen, group
+from tests.kubectl import Kubectl
 
 RESOURCES: Final = {"apps": APPS, "images": IMAGES}
 CHILDREN: Final = {"deployment": DEPLOYMENTS, "service": SERVICES, "hpa": HPAS}
@@ -66,6 +66,12 @@ class Crowd:
         except Invalid:
             return None
 
+    async def stand_in(self, name: str, **latest: Any) -> None:
+        """A suspended Image with a latest version."""
+        await self.create("images", name, {"source": {"inline": _DOCKERFILE}, "suspend": True})
+        status = {"status": {"latest": {**_LATEST, **latest}}}
+        await self.send("PATCH", IMAGES.path(self.namespace, name, "status"), status)
+
     async def replace(self, plural: str, name: str, spec: Spec) -> Object | None:
         """As `kubectl replace`: the new spec whole. None where the API server refuses it."""
         while True:
@@ -90,7 +96,9 @@ class Crowd:
     async def seen(self, plural: str) -> dict[str, Seen]:
         """Every object of the kind with its children, by name."""
         owners = await self.all_of(RESOURCES[plural])
-        children = {kind: await self.all_of(resource) for kind, resource in CHILDREN.items()} if plural == "apps" else {}
+        children = (
+            {kind: await self.all_of(resource) for kind, resource in CHILDREN.items()} if plural == "apps" else {}
+        )
         return {one.name: one for one in group(owners, children)}
 
     async def settled(self, plural: str, names: Collection[str], seconds: float) -> dict[str, Seen]:
@@ -131,21 +139,15 @@ class Crowd:
 
 
 @asynccontextmanager
-async def opened(kubeconfig: Path, context: str, namespace: str) -> AsyncIterator[Crowd]:
+async def opened(kubectl: Kubectl, namespace: str) -> AsyncIterator[Crowd]:
     """A namespace for pods that never are, with an Image that has a version and is never built."""
-    connection = await Connection.open(context, kubeconfig)
-    place = Crowd(connection, namespace)
+    connection = await Connection.open(kubectl.context, kubectl.kubeconfig)
+    crowd = Crowd(connection, namespace)
     try:
-        await place.send("POST", NAMESPACES.path(None), {"metadata": {"name": namespace}})
-        await place.send("POST", f"/api/v1/namespaces/{namespace}/resourcequotas", _QUOTA)
-        await stand_in(place, IMAGE, _LATEST)
-        yield place
+        await crowd.send("POST", NAMESPACES.path(), {"metadata": {"name": namespace}})
+        await crowd.send("POST", f"/api/v1/namespaces/{namespace}/resourcequotas", _QUOTA)
+        await crowd.stand_in(IMAGE)
+        yield crowd
     finally:
-        await place.send("DELETE", NAMESPACES.path(None, namespace))
+        await crowd.send("DELETE", NAMESPACES.path(None, namespace))
         await connection.close()
-
-
-async def stand_in(place: Crowd, name: str, latest: Mapping[str, Any]) -> None:
-    """A suspended Image with that as its latest version."""
-    await place.create("images", name, {"source": {"inline": _DOCKERFILE}, "suspend": True})
-    await place.send("PATCH", IMAGES.path(place.namespace, name, "status"), {"status": {"latest": latest}})

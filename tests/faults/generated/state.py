@@ -6,7 +6,7 @@ What is left is what the operator says (status) and what it made (children).
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,9 +26,11 @@ _TIMES: Final = frozenset({"lastTransitionTime", "observedGeneration"})
 _POD: Final = re.compile(r'pods "[^"]*"')
 # How many pods an autoscaler has asked for so far.
 _SCALED: Final = re.compile(r"\d+ of \d+ pods")
+_SUMMARY: Final = frozenset({"Ready", "Reconciling", "Stalled"})
 # Waits for something outside, for ever: as settled as it gets. All else that is Reconciling is on its way.
 RESTING: Final = frozenset({
-    "PodsRefused", "ImageNotFound", "NoVersionYet", "NameConflict", "SourceNotFound", "WaitingForSource", "NotFound",
+    "PodsRefused", "ImageNotFound", "NoVersionYet", "NameConflict", "ConfigMapNotFound", "SecretNotFound",
+    "HostNotFound", "ConnectionFailed", "AddressRefused", "RepositoryInUse", "SecretKeyNotFound", "InvalidSecret",
 })  # fmt: skip
 
 
@@ -58,13 +60,23 @@ class Seen:
         conditions = (self.owner.get("status") or {}).get("conditions", ())
         return next((str(one["reason"]) for one in conditions if one["type"] == "Ready"), "none")
 
+    @property
+    def runs(self) -> bool:
+        """Whether all children are as the spec says. Where they cannot be, those of before stay, as they should."""
+        return self.reason in ("RolledOut", "PodsRefused")
+
+    def verdict(self) -> str:
+        """What the operator says of it in sum."""
+        status = _status(self.owner.get("status") or {}, autoscaled=True)
+        told = {one["type"]: one for one in status.get("conditions", ()) if one["type"] in _SUMMARY}
+        return _text(told, self.name)
+
     def text(self) -> str:
-        """The state, to be compared and to be read."""
+        """The whole state, to be compared and to be read."""
         autoscaled = "autoscale" in self.owner["spec"]
         status = _status(self.owner.get("status") or {}, autoscaled)
         children = {kind: _child(child, autoscaled) for kind, child in self.children.items()}
-        raw = yaml.safe_dump({"status": status, **children}, sort_keys=True, width=120)
-        return raw.replace(self.name, _NAME)
+        return _text({"status": status, **children}, self.name)
 
 
 def difference(one: str, other: str) -> str:
@@ -73,8 +85,14 @@ def difference(one: str, other: str) -> str:
     return "\n".join(lines)
 
 
+def _text(value: Any, name: str) -> str:
+    # Through JSON, for YAML would write "&id001" where two parts are the same.
+    plain = json.loads(json.dumps(value).replace(name, _NAME))
+    return yaml.safe_dump(plain, sort_keys=True, width=120)
+
+
 def _status(status: Object, autoscaled: bool) -> dict[str, Any]:
-    kept = _without(status, lambda name: name in _TIMES)
+    kept: dict[str, Any] = _without(status, lambda name: name in _TIMES)
     for condition in kept.get("conditions", ()):
         message = _POD.sub("pods X", condition.get("message", ""))
         condition["message"] = _SCALED.sub("N of N pods", message) if autoscaled else message
@@ -105,7 +123,7 @@ def _without(value: Any, dropped: Callable[[str], bool]) -> Any:
     return [_without(part, dropped) for part in value] if isinstance(value, list) else value
 
 
-def group(owners: list[Object], children: Mapping[str, list[Object]]) -> Iterator[Seen]:
+def group(owners: Iterable[Object], children: Mapping[str, Iterable[Object]]) -> Iterator[Seen]:
     """Owners with the children that have them as controller."""
     by_owner: dict[str, dict[str, Object]] = {}
     for kind, found in children.items():

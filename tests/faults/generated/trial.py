@@ -40,7 +40,7 @@ async def differential(place: Crowd, plural: str, changes: Sequence[Change], sec
 
 
 async def refusals(place: Crowd, plural: str, changes: Sequence[Change]) -> Verdict:
-    """What the schema forbids is refused, and the object stays as it is: its resourceVersion tells."""
+    """What the schema forbids is refused, and the object stays as it is: its generation tells."""
     verdict = Verdict(tried=len(changes))
     names: dict[str, str] = {}
     for change in changes:
@@ -58,8 +58,9 @@ async def refusals(place: Crowd, plural: str, changes: Sequence[Change]) -> Verd
     await place.each(attempt(one) for one in changes)
     after = await place.seen(plural)
     verdict.refused = len(changes) - len(verdict.failures)
-    if not verdict.failures:
-        verdict.failures += [f"{name} changed" for name in names.values() if _version(before, name) != _version(after, name)]
+    moved = [name for name in names.values() if _generation(before, name) != _generation(after, name)]
+    if moved and not verdict.failures:
+        verdict.failures.append(f"refused, and changed all the same: {moved}")
     return verdict
 
 
@@ -80,7 +81,7 @@ class _Trial:
         for name in taken:
             self._compare(name, "A -> B is not as a fresh B", second.get(name), second.get(_twin(name)))
         for name in self._cases.keys() - taken:
-            if _version(first, name) != _version(second, name):
+            if _generation(first, name) != _generation(second, name):
                 self._verdict.add(self._cases[name], "was refused, and changed all the same")
         await self._place.each(self._place.replace(self._plural, name, self._cases[name].before) for name in taken)
         third = await self._place.settled(self._plural, taken, self._seconds)
@@ -111,10 +112,13 @@ class _Trial:
             return
         unsettled = [one.name for one in (changed, fresh) if not one.settled]
         if unsettled:
-            self._verdict.add(change, f"{' and '.join(unsettled)} never settled\n{changed.text()}")
+            self._verdict.add(change, f"{' and '.join(unsettled)} never settled\n{changed.verdict()}")
             return
         self._verdict.reasons[changed.reason] = self._verdict.reasons.get(changed.reason, 0) + 1
-        told = difference(changed.text(), fresh.text())
+        if fresh.reason == "Suspended":
+            return  # it stays as it was, which a fresh one never was
+        whole = fresh.runs or self._plural == "images"
+        told = difference(changed.text(), fresh.text()) if whole else difference(changed.verdict(), fresh.verdict())
         if told:
             self._verdict.add(change, f"{claim}:\n{told}")
 
@@ -127,5 +131,5 @@ def _distinct(specs: Sequence[Spec]) -> list[Spec]:
     return list({repr(spec): spec for spec in specs}.values())
 
 
-def _version(found: Mapping[str, Seen], name: str) -> str | None:
-    return found[name].owner["metadata"]["resourceVersion"] if name in found else None
+def _generation(found: Mapping[str, Seen], name: str) -> int | None:
+    return found[name].owner["metadata"]["generation"] if name in found else None
