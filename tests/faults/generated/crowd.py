@@ -5,6 +5,7 @@ minutes.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
@@ -115,15 +116,18 @@ class Crowd:
         """All at once; in the order that they were given."""
         return list(await asyncio.gather(*work))
 
-    async def until(self, what: str, holds: Callable[[Object], bool], resource: Resource, name: str,
-                    seconds: float) -> Object:  # fmt: skip
-        """The object once that holds. Raises AssertionError with the object as it is when it does not in time."""
+    async def until(
+        self, what: str, holds: Callable[[Object], bool], resource: Resource, name: str, seconds: float
+    ) -> Object:
+        """The object once it is there and that holds. Raises AssertionError where it does not in time."""
         deadline = time.monotonic() + seconds
+        found: Object | None = None
         while True:
-            found = await self.get(resource, name)
-            if holds(found):
-                return found
-            assert time.monotonic() < deadline, f"{name} is not {what} after {seconds} s: {found.get('status')}"
+            with contextlib.suppress(NotFound):
+                found = await self.get(resource, name)
+                if holds(found):
+                    return found
+            assert time.monotonic() < deadline, f"{name} is not {what} after {seconds} s: {found}"
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def gone(self, resource: Resource, name: str, seconds: float) -> None:
