@@ -142,7 +142,7 @@ class ImageReconciler:
     def _rivals(self, image: Image) -> Iterator[Image]:
         """The Images that may push to the same repository; two with default repositories never do."""
         for raw in self.cluster.cache.list(IMAGES):
-            if image.spec.repository is None and "repository" not in raw["spec"]:
+            if image.spec.repository is None and "repository" not in (raw.get("spec") or {}):
                 continue
             with contextlib.suppress(Terminal):
                 yield Image.parse(raw)

@@ -338,6 +338,13 @@ class TestARecord:
         await scene.settle()
         assert list(scene.builds()) == ["hello-1", "hello-5"]
 
+    async def test_is_started_beside_an_image_of_another_schema(self, scene: Scene) -> None:
+        metadata = {"name": "odd", "namespace": "team-a", "uid": "odd", "generation": 1}
+        scene.put(IMAGES, {"metadata": metadata, "spec": None})
+        scene.image("team-a", repository=f"{scene.settings.registry}/team-a/shared")
+        await scene.settle()
+        assert scene.running() == ["team-a/hello-1"]
+
     async def test_is_not_started_for_a_repository_that_is_another_images(self, narrow: Scene) -> None:
         shared = f"{narrow.settings.registry}/team-b/shared"
         narrow.image("team-a")
