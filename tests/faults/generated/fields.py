@@ -6,6 +6,7 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ class Field:
         return ".".join(self.path).replace(".[]", "[]").replace(".{}", "{}")
 
 
+@cache
 def spec_schema(plural: str) -> Schema:
     """The schema of a kind's `spec`, as it is in crds/."""
     document = yaml.safe_load((CRDS / f"keelway.dev_{plural}.yaml").read_text())
