@@ -212,6 +212,7 @@ class App(KeelwayObject):
     keeps them so."""
 
     rules = NAME_RULES
+    status_is_a_view = True
 
     kind: Literal["App"] = "App"
     spec: AppSpec

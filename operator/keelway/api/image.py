@@ -4,7 +4,8 @@ Neighbours: `source.py` says where from, `build.py` is the record of one build, 
 version.
 """
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -167,6 +168,10 @@ class ImageSpec(Model):
     """How many Builds to keep."""
 
 
+# Nobody has built a hundred million times: what looks so was put there by hand.
+_NUMBERED: Final = re.compile(r"(?:v|.*-)([1-9][0-9]{0,7})")
+
+
 class LatestImage(Model):
     """The newest version that was built and passed its tests: what Apps run."""
 
@@ -182,6 +187,11 @@ class LatestImage(Model):
     """The user in the image's configuration, as the Dockerfile has it. Absent: none is set, so root."""
     run_as_user: Annotated[int, Field(ge=0, le=4294967295)] | None = None
     """The numeric user that the image runs as. Absent: it cannot be known from the image."""
+
+    @property
+    def number(self) -> int:
+        """The build's number; 0 where the version is none of ours."""
+        return _number(self.version)
 
 
 class ImageStatus(Model):
@@ -201,6 +211,17 @@ class ImageStatus(Model):
     next_check_time: Timestamp | None = None
     """When the source is looked at next."""
 
+    @property
+    def latest_number(self) -> int:
+        """Number of the newest Build; 0 where there is none, or its name is none of ours."""
+        return _number(self.latest_build or "")
+
+
+def _number(name: str) -> int:
+    """7 of `v7` and of `hello-7`. Whoever may write a status may write anything there: 0 of that."""
+    match = _NUMBERED.fullmatch(name)
+    return int(match[1]) if match else 0
+
 
 class Image(KeelwayObject):
     """An Image says what to build: a source with a Dockerfile, and tests. Keelway builds and tests it, gives
@@ -208,6 +229,7 @@ class Image(KeelwayObject):
     version."""
 
     rules = NAME_RULES
+    status_is_a_view = True
 
     kind: Literal["Image"] = "Image"
     spec: ImageSpec

@@ -147,7 +147,13 @@ NAME_RULES: Final = (
 
 
 class KeelwayObject(Model):
-    """Base of the kinds: an object with metadata, as it comes from the API server."""
+    """Base of the kinds: an object with metadata, as it comes from the API server.
+
+    `status_is_a_view`: the status can be computed anew, so what of it cannot be read is as if it were not there. It may
+    have been written by hand, or under another schema.
+    """
+
+    status_is_a_view: ClassVar[bool] = False
 
     api_version: str = API_VERSION
     kind: str
@@ -159,7 +165,19 @@ class KeelwayObject(Model):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
+            if cls.status_is_a_view and all(one[:1] == ("status",) for one in _locations(error)):
+                return cls.model_validate(_without_unreadable(raw, error))
             raise Terminal("InvalidSpec", _readable(error)) from error
+
+
+def _locations(error: ValidationError) -> list[tuple[int | str, ...]]:
+    return [one["loc"] for one in error.errors(include_url=False, include_context=False, include_input=False)]
+
+
+def _without_unreadable(raw: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    status = raw["status"] if isinstance(raw["status"], Mapping) else {}
+    unreadable = {location[1] for location in _locations(error) if len(location) > 1}
+    return {**raw, "status": {name: value for name, value in status.items() if name not in unreadable}}
 
 
 def _readable(error: ValidationError) -> str:

@@ -4,7 +4,7 @@ Grammar and suffixes: k8s.io/apimachinery/pkg/api/resource. `cluster/drift.py` c
 """
 
 import re
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -23,6 +23,8 @@ _SCALE: Final = MappingProxyType(
     | {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
 )
 
+_MOST: Final = Decimal(2**63 - 1)
+
 
 def value(quantity: str | int) -> Decimal:
     """The quantity in its base unit (cores, bytes, pieces), exactly. Raises ValueError where it is none."""
@@ -31,6 +33,13 @@ def value(quantity: str | int) -> Decimal:
         raise ValueError(f"{quantity!r} is no quantity")
     number, exponent, unit = match.groups()
     return Decimal(f"{number}{exponent or ''}") * (_SCALE[unit] if unit else 1)
+
+
+def kept(quantity: str | int) -> Decimal:
+    """The value that the API server makes of an amount of a resource in a pod: up to the next thousandth, and no more
+    than fits 64 bits (core/v1 SetDefaults_ResourceList; resource.ParseQuantity)."""
+    thousandths = min(value(quantity), _MOST) * 1000
+    return thousandths.to_integral_value(ROUND_CEILING) / 1000
 
 
 def _written(given: object) -> object:

@@ -20,6 +20,9 @@ SETTLE_SECONDS: Final = 3
 GRACE_SECONDS: Final = 30 + DRAIN_SECONDS
 # Ten minutes, as Kubernetes has it, is long to look at a bad rollout; a slow pull still fits in five.
 PROGRESS_SECONDS: Final = 300
+# Written out: Kubernetes keeps an account in a second field too, which nobody owns, and from which one that is left out
+# comes back. Pods would go on with the account that was taken from them.
+NO_ACCOUNT_OF_ITS_OWN: Final = "default"
 
 
 def build(context: AppContext) -> Wanted:
@@ -70,7 +73,7 @@ def _pod_spec(app: App, image: RunImage) -> dict[str, Any]:
     return pods.given(
         {
             "automountServiceAccountToken": False if app.spec.service_account_name is None else None,
-            "serviceAccountName": app.spec.service_account_name,
+            "serviceAccountName": app.spec.service_account_name or NO_ACCOUNT_OF_ITS_OWN,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "securityContext": pods.pod_security(app.spec.security, app.spec.security_context),

@@ -158,9 +158,18 @@ def _entry(resource: Resource, obj: Mapping[str, Any]) -> _Entry:
         version=int(metadata["resourceVersion"]),
         fingerprint=fingerprint(resource, obj),
         owner=_owner(obj),
-        follows=(obj.get("spec") or {}).get("image", {}).get("name") if resource == APPS else None,
+        follows=_followed(obj) if resource == APPS else None,
         text=orjson.dumps(_stripped(obj)),
     )
+
+
+def _followed(obj: Mapping[str, Any]) -> str | None:
+    """The Image that an App names. What was stored under another schema may have anything there, and is kept too: the
+    barrier waits for every object that is listed."""
+    spec = obj.get("spec")
+    image = spec.get("image") if isinstance(spec, Mapping) else None
+    name = image.get("name") if isinstance(image, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _owner(obj: Mapping[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ server-side apply of a Deployment costs 0.47 ms of CPU here, 0.92 ms through the
 with its models, and 0.40 ms in bare aiohttp.
 """
 
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from keelway.errors import Transient
 TIMEOUT: Final = 15.0
 """Seconds for one request and its answer; a list page of 500 objects takes well under one."""
 _CONNECT_TIMEOUT: Final = 5.0
+# Refused by YAML as they are, or taken for the end of a line. Any other text stays as it is, for YAML does not know the
+# two surrogates by which JSON escapes an emoji.
+_NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 Observed = Callable[[str, int], None]
 """Called with the method and the HTTP status of each request; 0 for one without an answer."""
@@ -107,7 +111,7 @@ class Connection:
         """The answer's JSON. Raises what `faults.py` makes of a refusal, of silence and of a broken answer."""
         if self._session is None:
             self._session = self.new_session()
-        data = orjson.dumps(request.body) if request.body is not None else None
+        data = _json(request.body) if request.body is not None else None
         headers = {"Accept": request.accept}
         if data is not None:
             headers["Content-Type"] = request.content_type
@@ -156,6 +160,14 @@ class Connection:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def _json(value: Any) -> bytes:
+    """JSON that is YAML too: as that the API server reads an apply."""
+    data = orjson.dumps(value)
+    if data.isascii() and b"\x7f" not in data:
+        return data
+    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", data.decode()).encode()
 
 
 def _status_object(text: bytes) -> dict[str, Any]:

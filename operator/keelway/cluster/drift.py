@@ -133,7 +133,7 @@ def _same(wanted: Any, live: Any, where: Path) -> bool:
 
 def _same_quantity(wanted: Any, live: Any) -> bool:
     try:
-        return quantity.value(wanted) == quantity.value(live)
+        return quantity.kept(wanted) == quantity.kept(live)
     except ValueError:
         return False
 

@@ -39,7 +39,8 @@ def fingerprint(resource: Resource, obj: Mapping[str, Any]) -> int:
     """A number that changes when, and only when, something changed that a pass reads. Holds for this process only."""
     metadata = obj["metadata"]
     annotations = metadata.get("annotations") or {}
-    status = obj.get("status") or {}
+    status = obj.get("status")
+    status = status if isinstance(status, Mapping) else {}
     relevant = (
         obj.get("spec"),
         metadata.get("labels"),
@@ -52,6 +53,10 @@ def fingerprint(resource: Resource, obj: Mapping[str, Any]) -> int:
 
 
 def _timeless(field: str, value: Any) -> Any:
-    if field != "conditions" or not value:
+    if field != "conditions" or not isinstance(value, list):
         return value
-    return [{name: part for name, part in condition.items() if name not in _TIMES} for condition in value]
+    return [_without_times(one) if isinstance(one, Mapping) else one for one in value]
+
+
+def _without_times(condition: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in condition.items() if name not in _TIMES}

@@ -23,7 +23,9 @@ def keys_of(resource: Resource, obj: Mapping[str, Any], cache: Cache) -> Iterato
         yield Key("Image", namespace, name)
         yield from (Key("App", namespace, app) for app in cache.apps_following(namespace, name))
     elif resource == BUILDS:
-        yield Key("Image", namespace, obj["spec"]["image"])
+        image = (obj.get("spec") or {}).get("image")
+        if isinstance(image, str):  # else stored under another schema
+            yield Key("Image", namespace, image)
     else:
         yield from _owner_of(obj, namespace)
 

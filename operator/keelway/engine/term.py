@@ -80,10 +80,10 @@ class Router:
         self._metrics = metrics
 
     def __call__(self, resource: Resource, obj: Mapping[str, Any]) -> None:
-        if resource == BUILDS:
-            self._metrics.build_ended(obj)
         for key in keys_of(resource, obj, self._cache):
             self._queue.add_after(key, _SETTLE_SECONDS if resource in _APP_CHILDREN else 0)
+        if resource == BUILDS:
+            self._metrics.build_ended(obj)
 
 
 class Term:

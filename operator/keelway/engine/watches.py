@@ -84,7 +84,15 @@ class Watches:
         async for event in infinite_watch(settings=self._settings(), resource=kind, namespace=None):
             self._last[resource] = time.monotonic()
             if not isinstance(event, Bookmark) and event["type"] != "BOOKMARK":
-                self.take(resource, event["type"], event["object"])
+                self._try_to_take(resource, event["type"], event["object"])
+
+    def _try_to_take(self, resource: Resource, type_: str | None, obj: Mapping[str, Any]) -> None:
+        """One object that nobody foresaw must not end the watches, and with them the term, over and over."""
+        try:
+            self.take(resource, type_, obj)
+        except Exception:
+            metadata = obj.get("metadata") or {}
+            _log.exception("event not taken", resource=str(resource), name=metadata.get("name"))
 
     def _settings(self) -> kopf.OperatorSettings:
         settings = kopf.OperatorSettings()

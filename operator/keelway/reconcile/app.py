@@ -17,9 +17,9 @@ from keelway.cluster.events import Events
 from keelway.errors import KeelwayError, Terminal
 from keelway.reconcile.children import Settler
 from keelway.reconcile.image_of import ImageFinder
+from keelway.reconcile.invalid import tell_invalid
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.status.app import AppObserved, app_status, rolled_out, suspended_status
-from keelway.status.conditions import invalid_status
 from keelway.status.diagnosis import diagnose, running_digest
 
 # While a rollout runs, pods are looked at every few seconds, for their troubles make no event that is watched; the
@@ -47,7 +47,7 @@ class AppReconciler:
         try:
             app = App.parse(raw)
         except Terminal as error:
-            await self.cluster.patch_status(APPS, raw, invalid_status(raw, error, self.clock()))
+            await tell_invalid(self.cluster, self.events, APPS, raw, error, self.clock())
             raise
         if app.spec.suspend:
             await self._write_status(raw, suspended_status(app, self.clock()).to_dict())
@@ -139,4 +139,5 @@ def _version(deployment: Mapping[str, Any] | None) -> str | None:
 
 
 def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((one for one in status.get("conditions", []) if one["type"] == "Ready"), {})
+    conditions = (one for one in status.get("conditions", ()) if isinstance(one, Mapping))
+    return next((one for one in conditions if one.get("type") == "Ready"), {})

@@ -164,7 +164,8 @@ class Settler:
             return
         for path in leaving:
             if managed_fields.applies(full, MANAGER, path):
-                holder = _nested(path, _value(full, path)) | {
+                # Nobody would ever bring a 0 up: an autoscaler takes it for a wish to be left alone.
+                holder = _nested(path, _value(full, path) or 1) | {
                     "apiVersion": full["apiVersion"],
                     "kind": full["kind"],
                     "metadata": {name: metadata[name] for name in ("namespace", "name", "uid")},

@@ -21,6 +21,7 @@ from keelway.cluster.events import Events
 from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.build import Builds
 from keelway.reconcile.decide import Attend, Cancel, Create, Decision, decide, open_request
+from keelway.reconcile.invalid import tell_invalid
 from keelway.reconcile.jobs import Jobs
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.reconcile.places import Places
@@ -29,7 +30,7 @@ from keelway.reconcile.repository import check_unique, repository
 from keelway.reconcile.source import Sources
 from keelway.settings import Settings
 from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, built, ended, succeeded
-from keelway.status.conditions import READY, find, invalid_status
+from keelway.status.conditions import READY, find
 from keelway.status.diagnosis import Finding, diagnose_pending
 from keelway.status.image import ImageObserved, Stage, image_status, suspended_status
 
@@ -62,7 +63,7 @@ class ImageReconciler:
         except Terminal as error:
             for record in self.cluster.cache.owned_by(BUILDS, raw["metadata"]["uid"]):
                 self.places.pass_over(record["metadata"]["uid"])
-            await self.cluster.patch_status(IMAGES, raw, invalid_status(raw, error, self.clock()))
+            await tell_invalid(self.cluster, self.events, IMAGES, raw, error, self.clock())
             raise
         if image.spec.suspend:
             return await self._pass_suspended(raw, image)
@@ -142,7 +143,7 @@ class ImageReconciler:
     def _rivals(self, image: Image) -> Iterator[Image]:
         """The Images that may push to the same repository; two with default repositories never do."""
         for raw in self.cluster.cache.list(IMAGES):
-            if image.spec.repository is None and "repository" not in raw["spec"]:
+            if image.spec.repository is None and "repository" not in (raw.get("spec") or {}):
                 continue
             with contextlib.suppress(Terminal):
                 yield Image.parse(raw)

@@ -1,7 +1,10 @@
 """Which image an App is to run: the latest version of an Image beside it, or a reference by its digest."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from keelway.api.app import App
 from keelway.api.image import LatestImage
@@ -91,8 +94,12 @@ class ImageFinder:
 
 
 def _latest(raw: dict[str, Any]) -> LatestImage | None:
-    latest = raw.get("status", {}).get("latest")
-    return LatestImage.model_validate(latest) if latest else None
+    status = raw.get("status")
+    latest = status.get("latest") if isinstance(status, dict) else None
+    # What cannot be read its Image's own pass writes anew.
+    with contextlib.suppress(ValidationError):
+        return LatestImage.model_validate(latest) if latest else None
+    return None
 
 
 def _same_user(deployment: dict[str, Any], app: App) -> bool:

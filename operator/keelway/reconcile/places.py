@@ -113,12 +113,12 @@ class Places:
             return False
         if "deletionTimestamp" in image["metadata"]:
             return False  # a finalizer keeps it, and its pass starts nothing any more
-        return not image["spec"].get("suspend", False)
+        return not (image.get("spec") or {}).get("suspend", False)
 
 
 def _is_closed(raw: Mapping[str, Any]) -> bool:
     conditions = raw.get("status", {}).get("conditions", ())
-    return any(one["type"] == SUCCEEDED and one["status"] != "Unknown" for one in conditions)
+    return any(one.get("type") == SUCCEEDED and one.get("status") != "Unknown" for one in conditions)
 
 
 def _parsed(raw: Mapping[str, Any]) -> Build | None:

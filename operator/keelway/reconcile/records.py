@@ -62,14 +62,11 @@ class Records:
     async def _next_number(self, image: Image, observed: ImageObserved, inputs: Inputs) -> int:
         """One more than every number that was ever given here: gaps are fine, reuse is not."""
         known = [build.spec.number for build in observed.builds]
-        if image.status.latest is not None:
-            known.append(int(image.status.latest.version[1:]))
-        if image.status.latest_build is not None:
-            known.append(int(image.status.latest_build.rpartition("-")[2]))
+        known += [image.status.latest.number if image.status.latest else 0, image.status.latest_number]
         newest = observed.newest
         if newest is None or newest.spec.repository != inputs.asked.repository:
             known += await self._numbers_in_registry(image, inputs.asked)
-        return max(known, default=0) + 1
+        return max(known) + 1
 
     async def _numbers_in_registry(self, image: Image, asked: Asked) -> list[int]:
         """What an earlier Image of this name has left in the repository."""

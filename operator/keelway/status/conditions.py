@@ -4,11 +4,14 @@ Rules from the Kubernetes API conventions and kstatus: a map by type, sorted; `l
 `status` flips; a failure that only the user can cure needs `Stalled=True`, or clients wait for it as "in progress".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
+
+from pydantic import ValidationError
 
 from keelway.api.meta import Condition, ConditionStatus
 from keelway.errors import Terminal
@@ -81,10 +84,18 @@ def _condition(before: Condition | None, fact: Fact, generation: int, now: datet
     )
 
 
+def _readable(conditions: Any) -> Iterator[Condition]:
+    """Those that can be read: somebody may have written theirs, or under another schema."""
+    for one in conditions if isinstance(conditions, list) else ():
+        with contextlib.suppress(ValidationError):
+            yield Condition.model_validate(one)
+
+
 def invalid_status(raw: Mapping[str, Any], error: Terminal, now: datetime) -> dict[str, Any]:
     """The status of an object whose spec cannot be read: as it was, but Stalled with reason InvalidSpec."""
-    before = raw.get("status", {})
-    known = [Condition.model_validate(one) for one in before.get("conditions", [])]
+    before = raw.get("status")
+    before = before if isinstance(before, Mapping) else {}
+    known = list(_readable(before.get("conditions")))
     facts = summary(FALSE, Progress.STALLED, error.reason, error.message)
     generation = raw["metadata"].get("generation", 0)
     named = {fact.type for fact in facts}

@@ -181,7 +181,7 @@ def _latest(image: Image, observed: ImageObserved) -> LatestImage | None:
     known = image.status.latest
     if build is None or build.status.version is None or build.status.reference is None:
         return known
-    if known is not None and int(known.version[1:]) > build.spec.number:
+    if known is not None and known.number > build.spec.number:
         return known
     return LatestImage(
         version=build.status.version,
@@ -198,6 +198,6 @@ def _observed_request(image: Image, observed: ImageObserved) -> str | None:
 
     Only records made since status was last written count: an old good one outlives those of later requests.
     """
-    seen = int((image.status.latest_build or "-0").rpartition("-")[2])
+    seen = image.status.latest_number
     newer = [build.spec.requested for build in observed.builds if build.spec.number > seen]
     return next((one for one in reversed(newer) if one is not None), image.status.observed_build_request)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from keelway.api.app import App
+from keelway.api.app import App, AppStatus
 from keelway.api.autoscale import Autoscale
 from keelway.api.build import Build
 from keelway.api.image import Image
@@ -94,6 +94,26 @@ class TestInvalidSpec:
 
     def test_what_was_written_is_not_repeated_for_it_may_be_secret(self) -> None:
         assert "hunter2" not in refusal(env=[{"name": "PASSWORD", "value": ["hunter2"]}])
+
+    @pytest.mark.parametrize(
+        ("status", "kept"),
+        [
+            ("fine", {}),
+            ({"conditions": "fine"}, {}),
+            ({"conditions": [{"type": "Ready"}], "version": "v7"}, {"version": "v7"}),
+            ({"replicas": "three", "readyReplicas": 2}, {"readyReplicas": 2}),
+        ],
+    )
+    def test_what_cannot_be_read_of_a_status_is_as_if_it_were_not_there(
+        self, status: object, kept: dict[str, Any]
+    ) -> None:
+        read = App.parse({"metadata": METADATA, "spec": {"image": {"name": "hello"}}, "status": status})
+        assert read.status == AppStatus.model_validate(kept)
+
+    def test_a_record_whose_status_cannot_be_read_is_no_record(self) -> None:
+        """Else it would be taken for one that has not begun, and be built again."""
+        with pytest.raises(Terminal):
+            build(conditions=[{"type": "Succeeded"}])
 
     def test_a_probe_must_name_a_port_that_exists(self) -> None:
         probes = {"readiness": {"http": {"port": "web"}}}

@@ -114,7 +114,15 @@ def test_no_request_is_above_its_limit_and_cpu_and_memory_are_always_requested(c
 def test_no_pod_gets_a_token_or_the_environment_of_services_unasked(case: str) -> None:
     for spec in _pods(case):
         assert spec["enableServiceLinks"] is False
-        assert "serviceAccountName" in spec or spec["automountServiceAccountToken"] is False
+        account = spec.get("serviceAccountName", "default")
+        assert account != "default" or spec["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("case", APP_CASES)
+def test_the_account_of_an_apps_pods_is_always_named(case: str) -> None:
+    """One that is only left out comes back from the field `serviceAccount`, which the API server keeps beside it."""
+    deployment = _app_child(case, "deployment")
+    assert deployment is None or "serviceAccountName" in deployment["spec"]["template"]["spec"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -176,3 +176,23 @@ def test_a_namespace_can_be_listed_alone() -> None:
     cache.put(APPS, an_object(2, uid="u2", metadata={"namespace": "other"}))
     assert len(list(cache.list(APPS))) == 2
     assert [one["metadata"]["uid"] for one in cache.list(APPS, "other")] == ["u2"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"spec": None},
+        {"spec": "nginx"},
+        {"spec": {"image": "nginx"}},
+        {"spec": {"image": {"name": ["web"]}}},
+        {"spec": {}, "status": "fine"},
+        {"spec": {}, "status": {"conditions": "fine"}},
+        {"spec": {}, "status": {"conditions": ["fine"]}},
+    ],
+)
+def test_what_was_stored_under_another_schema_is_kept_too(parts: dict[str, Any]) -> None:
+    """The barrier waits for every object that is listed: one that is not taken would keep all others from a pass."""
+    cache = Cache()
+    for resource in (APPS, IMAGES, BUILDS, DEPLOYMENTS):
+        assert cache.put(resource, an_object(1, **parts))

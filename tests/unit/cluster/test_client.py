@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
@@ -14,6 +15,7 @@ from keelway.cluster.connection import Connection, Request
 from keelway.cluster.gate import WriteGate, always_open
 from keelway.errors import AlreadyExists, Conflict, Forbidden, Invalid, KeelwayError, NotFound, NotLeader, Transient
 from tests.unit.cluster.apiserver import ApiServer, connected, refusal
+from tests.unit.web import serve
 
 
 def an_app(name: str = "web", **parts: Any) -> dict[str, Any]:
@@ -101,6 +103,22 @@ async def test_create_is_the_compare_and_swap(cluster: Cluster) -> None:
     await cluster.create(APPS, an_app())
     with pytest.raises(AlreadyExists):
         await cluster.create(APPS, an_app())
+
+
+@pytest.mark.parametrize("text", ["🚢", "ünï 漢", "🚢\x7f\ufeff\uffff\u2028", "\\ud83d 🚢", "\\ud83d", "\ud7ff"])
+async def test_what_is_applied_is_yaml_whatever_the_text(text: str) -> None:
+    """Kubernetes reads an apply as YAML, whose escapes know no surrogate pairs."""
+    bodies: list[str] = []
+
+    async def keep(request: web.Request) -> web.Response:
+        bodies.append(await request.text())
+        return web.json_response(an_app())
+
+    async with serve(keep) as url:
+        connection = Connection(Configuration(host=url))
+        await Cluster(connection, Cache(), always_open()).apply(DEPLOYMENTS, an_app(spec={"text": text}))
+        await connection.close()
+    assert yaml.safe_load(bodies[0])["spec"] == {"text": text}
 
 
 async def test_delete_only_ever_hits_the_object_that_was_meant(cluster: Cluster, api: ApiServer) -> None:

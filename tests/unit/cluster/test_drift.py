@@ -110,6 +110,12 @@ def test_quantities_are_compared_by_value() -> None:
     assert differences(wanted, defaulted(resources={"requests": {"cpu": "600m", "memory": "1Gi"}})) != []
 
 
+def test_a_quantity_that_the_api_server_rounds_is_no_difference() -> None:
+    wanted = deployment(resources={"requests": {"cpu": "0.0001", "memory": "0.000000001"}, "limits": {"memory": "9Ei"}})
+    live = defaulted(resources={"requests": {"cpu": "1m", "memory": "1m"}, "limits": {"memory": "9223372036854775807"}})
+    assert differences(wanted, live, DEPLOYMENT_EXACT) == []
+
+
 def test_text_that_looks_like_a_quantity_is_compared_as_text() -> None:
     wanted = deployment(env=[{"name": "limits", "value": "1000m"}])
     assert differences(wanted, defaulted(env=[{"name": "limits", "value": "1"}])) != []

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from keelway.api.resources import APPS, DEPLOYMENTS, IMAGES, LEASES
+from keelway.api.resources import APPS, BUILDS, DEPLOYMENTS, IMAGES, LEASES
 from keelway.cluster.client import Cluster
 from keelway.engine.engine import Engine, Options
 from keelway.engine.leader import Timing
@@ -98,6 +98,18 @@ async def test_events_become_passes_and_kopf_writes_nothing_into_objects(world: 
         world.api.put(APPS, an_app(spec={"replicas": 2}))
         await until(lambda: len(world.passes) == 2)
     assert [one for one in world.api.writes if "leases" not in one] == []
+
+
+@pytest.mark.parametrize("status", [{"finishedAt": 7}, {"finishedAt": "2999-01-01T00:00:05"}])
+async def test_an_object_that_nobody_foresaw_ends_no_watch(world: World, status: dict[str, Any]) -> None:
+    """Its own pass begins all the same, and so do all others."""
+    async with running(world):
+        await until(lambda: world.terms == 1)
+        metadata = {"name": "odd-1", "namespace": "team"}
+        world.api.put(BUILDS, {"metadata": metadata, "spec": {"image": "odd"}, "status": status})
+        world.api.put(APPS, an_app())
+        await until(lambda: set(world.passes) == {"Image team/odd", "App team/web"})
+    assert world.terms == 1
 
 
 async def test_a_change_that_nobody_reads_starts_no_pass(world: World) -> None:

@@ -25,6 +25,8 @@ OF_JOB = [{"kind": "Job", "name": "x", "uid": "u", "controller": True}]
         (APPS, obj("web"), [Key("App", "team", "web")]),
         (IMAGES, obj("hello"), [Key("Image", "team", "hello"), Key("App", "team", "follower")]),
         (BUILDS, obj("hello-1") | {"spec": {"image": "hello"}}, [Key("Image", "team", "hello")]),
+        (BUILDS, obj("of-another-schema") | {"spec": {"number": 1}}, []),
+        (BUILDS, obj("of-another-schema"), []),
         (DEPLOYMENTS, obj("web", ownerReferences=OF_APP), [Key("App", "team", "web")]),
         (DEPLOYMENTS, obj("web"), []),
         (JOBS, obj("j", labels=OF_IMAGE, namespace="keelway-builds"), [Key("Image", "team", "hello")]),

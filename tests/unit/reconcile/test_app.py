@@ -11,6 +11,7 @@ from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
 from keelway.cluster.gate import always_open
+from keelway.errors import Terminal
 from keelway.reconcile.app import AppReconciler
 from keelway.reconcile.children import Settler
 from keelway.reconcile.credentials import Credentials
@@ -18,7 +19,7 @@ from keelway.reconcile.image_of import ImageFinder
 from keelway.reconcile.outcome import Key
 from keelway.registry.client import Registry
 from keelway.settings import Settings
-from tests.unit.cluster.apiserver import ApiServer, connected
+from tests.unit.cluster.apiserver import ApiServer, connected, refusal
 from tests.unit.objects import NOW
 
 # Nothing listens on port 1: a registry that only the nodes reach, say.
@@ -98,6 +99,28 @@ async def test_an_app_that_never_gets_ready_is_looked_at_ever_less_often(world: 
         return (await world.reconcile(KEY)).requeue_after
 
     assert [await after(timedelta(minutes=minutes)) for minutes in (0, 5, 1000)] == [5, 30, 60]
+
+
+async def test_an_app_of_another_schema_that_takes_no_status_is_told_of_by_an_event(world: World) -> None:
+    """The API server checks the whole object again at each write of its status."""
+    app = world.api.objects["apps", "team-a", "hello"]
+    app["spec"] = {"image": "nginx"}
+    world.cluster.cache.put(APPS, world.api.put(APPS, app))
+    world.api.interfere = lambda request: refusal(422, "Invalid") if request.path.endswith("/status") else None
+    with pytest.raises(Terminal, match="InvalidSpec"):
+        await world.reconcile(KEY)
+    (event,) = [one for (plural, _, _), one in world.api.objects.items() if plural == "events"]
+    assert (event["type"], event["reason"]) == ("Warning", "InvalidSpec")
+    assert "Correct the object" in event["message"]
+
+
+async def test_an_app_whose_status_cannot_be_read_gets_another(world: World) -> None:
+    app = world.api.objects["apps", "team-a", "hello"]
+    app["status"] = {"conditions": ["odd"], "replicas": "three"}
+    world.cluster.cache.put(APPS, world.api.put(APPS, app))
+    status = await world.status()
+    assert status["conditions"][0]["type"] == "Available"
+    assert status["replicas"] == 0
 
 
 async def test_a_pass_over_what_is_as_it_should_be_writes_nothing(world: World) -> None:

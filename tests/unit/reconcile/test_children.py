@@ -300,6 +300,20 @@ async def test_replicas_are_handed_over_before_they_are_let_go(world: World) -> 
     assert set(managers) == {"keelway", "keelway-scale"}
 
 
+async def test_an_autoscaler_is_handed_at_least_one_pod(world: World) -> None:
+    """At 0 it would leave the Deployment alone for ever: Kubernetes takes that for a wish."""
+    await world.settle((DEPLOYMENT, a_deployment(replicas=0)))
+    await world.settle((DEPLOYMENT, a_deployment(replicas=None)))
+    assert world.live(DEPLOYMENTS)["spec"]["replicas"] == 1
+
+
+async def test_a_deployment_that_is_paused_under_its_autoscaler_stays_so(world: World) -> None:
+    await world.settle((DEPLOYMENT, a_deployment(replicas=None)))
+    world.edit(DEPLOYMENTS, {"replicas": 0})
+    await world.settle((DEPLOYMENT, a_deployment(replicas=None, image="nginx@sha256:2")))
+    assert world.live(DEPLOYMENTS)["spec"]["replicas"] == 0
+
+
 async def test_what_an_hpa_scales_is_left_alone(world: World) -> None:
     await world.settle((DEPLOYMENT, a_deployment(replicas=None)))
     world.edit(DEPLOYMENTS, {"replicas": 5}, manager="kube-controller-manager")

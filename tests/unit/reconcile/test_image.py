@@ -338,6 +338,23 @@ class TestARecord:
         await scene.settle()
         assert list(scene.builds()) == ["hello-1", "hello-5"]
 
+    @pytest.mark.parametrize("told", ["now", "v", "v99999999999999999999", "v0", ""])
+    async def test_is_numbered_whatever_its_status_says(self, scene: Scene, told: str) -> None:
+        """Anybody who may write the status may write anything there."""
+        scene.image("team-a")
+        latest = {"version": told, "reference": "r", "revision": "r", "builtAt": "2026-01-01T00:00:00Z"}
+        raw = scene.get(IMAGES, "team-a", "hello")
+        scene.put(IMAGES, {**raw, "status": {"latest": latest, "latestBuild": told}})
+        await scene.settle()
+        assert list(scene.builds()) == ["hello-1"]
+
+    async def test_is_started_beside_an_image_of_another_schema(self, scene: Scene) -> None:
+        metadata = {"name": "odd", "namespace": "team-a", "uid": "odd", "generation": 1}
+        scene.put(IMAGES, {"metadata": metadata, "spec": None})
+        scene.image("team-a", repository=f"{scene.settings.registry}/team-a/shared")
+        await scene.settle()
+        assert scene.running() == ["team-a/hello-1"]
+
     async def test_is_not_started_for_a_repository_that_is_another_images(self, narrow: Scene) -> None:
         shared = f"{narrow.settings.registry}/team-b/shared"
         narrow.image("team-a")

@@ -127,6 +127,14 @@ async def test_an_image_without_a_version_is_waited_for(world: World) -> None:
     assert waiting.value.reason == "NoVersionYet"
 
 
+@pytest.mark.parametrize("status", ["fine", {"latest": "v7"}, {"latest": {"version": "v7"}}])
+async def test_a_version_that_cannot_be_read_is_waited_for(world: World, status: object) -> None:
+    world.cache.put(IMAGES, {**raw_image(), "status": status})
+    with pytest.raises(Waiting) as waiting:
+        await world.find(**FOLLOWING)
+    assert waiting.value.reason == "NoVersionYet"
+
+
 async def test_the_latest_version_runs(world: World) -> None:
     world.image(user="1000", runAsUser=1000)
     assert await world.find(**FOLLOWING) == Found(RunImage("r@sha256:7", asked="hello", version="v7"))

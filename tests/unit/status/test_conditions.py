@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,6 +120,13 @@ def test_an_invalid_spec_stalls_the_object_and_leaves_the_rest_of_its_status() -
     assert conditions["Stalled"]["reason"] == "InvalidSpec"
     assert conditions["Available"] == _condition("Available").to_dict()
     assert list(conditions) == sorted(conditions)
+
+
+@pytest.mark.parametrize("status", ["fine", {"conditions": "fine"}, {"conditions": ["fine", {"type": "Ready"}]}])
+def test_an_invalid_object_whose_status_cannot_be_read_is_stalled_too(status: object) -> None:
+    raw = {"metadata": {"generation": 1}, "status": status}
+    told = invalid_status(raw, Terminal("InvalidSpec", "Bad. Correct it."), NOW)
+    assert [one["type"] for one in told["conditions"]] == ["Ready", "Reconciling", "Stalled"]
 
 
 def test_an_invalid_object_without_status_is_stalled_too() -> None:
