@@ -26,7 +26,8 @@ demo: ## Bring everything up, apply examples/hello and call it.
 test: lint unit deploy ## Run everything: lint, types, contracts, unit, integration, e2e.
 	$(BIN)/pytest tests/integration -n 4 -q
 	$(BIN)/pytest tests/e2e -m disturbing -q
-	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m last -q
 
 .PHONY: setup
 setup: $(STAMPS)/python ## Make the Python environment in .venv.
@@ -67,19 +68,25 @@ integration: setup cluster ## Run the tests against a real API server.
 .PHONY: e2e
 e2e: deploy ## Run the end-to-end tests: real builds, real pods, real HTTP.
 	$(BIN)/pytest tests/e2e -m disturbing
-	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m last
 
 .PHONY: crds
 crds: setup ## Generate crds/ from the models.
 	$(BIN)/python -m keelway.api.crd crds/
 
+.PHONY: rbac
+rbac: setup ## Generate the operator's roles from what it watches and makes.
+	$(BIN)/python -m keelway.rbac manifests/base/operator/rbac.yaml
+
 .PHONY: lint
-lint: setup ## Check style, types, import contracts, and that crds/ is up to date.
+lint: setup ## Check style, types, import contracts, and that what is generated is up to date.
 	$(BIN)/ruff check operator devcluster tests
 	$(BIN)/ruff format --check operator devcluster tests
 	$(BIN)/mypy operator/keelway devcluster tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m keelway.api.crd --check crds/
+	$(BIN)/python -m keelway.rbac --check manifests/base/operator/rbac.yaml
 
 .PHONY: uninstall
 uninstall: ## Remove Keelway from the dev cluster: objects first, then the operator, then the CRDs.
