@@ -89,11 +89,18 @@ def grants() -> tuple[Grant, ...]:
             watched,
             "Watched and swept, everywhere, because one watch serves all namespaces (cluster/watched.py). Specs belong "
             "to their users: never written.",
-            ("get", "list", "watch"),
+            ("list", "watch"),
+        ),
+        *_each_group(
+            (resource for resource in watched if resource not in children),
+            "Read again: what a watch has missed, and what another has written in between.",
+            ("get",),
+            rare="where two writers meet or a watch fails; tests/unit/engine/test_sweep.py::"
+            "test_a_missed_change_is_read_counted_and_looked_at",
         ),
         Grant("Statuses are the operator's.", (IMAGES, APPS, BUILDS), ("patch",), subresource="status"),
         Grant("Builds are the operator's own records: made by it, pruned by it.", (BUILDS,), ("create", "delete")),
-        *_each_group(children, "The children of an App, by server-side apply.", ("create", "patch", "delete")),
+        *_each_group(children, "The children of an App, by server-side apply.", ("get", "create", "patch", "delete")),
         Grant(
             "Test pods run in the Image's namespace; an idle buildkitd that must begin anew is deleted.",
             (PODS,),
@@ -151,13 +158,15 @@ def manifest() -> str:
     return "---\n".join(parts)
 
 
-def _each_group(resources: Iterable[Resource], reason: str, verbs: tuple[str, ...]) -> Iterator[Grant]:
+def _each_group(
+    resources: Iterable[Resource], reason: str, verbs: tuple[str, ...], rare: str | None = None
+) -> Iterator[Grant]:
     """One grant an API group, in the order in which the groups come."""
     by_group: dict[str, list[Resource]] = {}
     for resource in resources:
         by_group.setdefault(resource.group, []).append(resource)
     for found in by_group.values():
-        yield Grant(reason, tuple(found), verbs)
+        yield Grant(reason, tuple(found), verbs, rare=rare)
 
 
 def _role(namespace: str | None, held: Sequence[Grant]) -> Iterator[str]:
