@@ -227,7 +227,7 @@ def test_the_runtime_of_steps_limits_their_processes_or_does_not_run_them(
     configuration: str, limit: int | None, tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text(configuration)
-    (tmp_path / "buildkit-runc").write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/called\n")
+    (tmp_path / "buildkit-runc").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
     (tmp_path / "buildkit-runc").chmod(0o755)
     function = "sed -n '/^write_runtime/,/^}/p' " + str(ROOT / "manifests" / "base" / "buildkit" / "boundary.sh")
     script = f'run={tmp_path}; STEP_PROCESSES=77; eval "$({function})"; write_runtime'

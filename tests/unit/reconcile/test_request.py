@@ -32,9 +32,7 @@ async def limits(scene: Scene, **asked: str) -> dict[str, Any]:
     [("1Gi", GIB), ("100Gi", 4 * GIB), ("0", 4 * GIB), ("500m", 4 * GIB)],
     ids=["less", "more", "none, as Kubernetes writes it", "less than a byte"],
 )
-async def test_a_step_has_never_more_memory_than_the_administrator_allows(
-    scene: Scene, asked: str, given: int
-) -> None:
+async def test_a_step_has_never_more_memory_than_the_administrator_allows(scene: Scene, asked: str, given: int) -> None:
     assert (await limits(scene, memory=asked))["memoryBytes"] == given
 
 
