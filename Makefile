@@ -79,11 +79,15 @@ crds: setup ## Generate crds/ from the models.
 rbac: setup ## Generate the operator's roles from what it watches and makes.
 	$(BIN)/python -m keelway.rbac manifests/base/operator/rbac.yaml
 
+.PHONY: release-manifests
+release-manifests: setup ## Render manifests/base by digest: make release-manifests OPERATOR=...@sha256:... BUILDKIT=...@sha256:...
+	@$(BIN)/python -m release.manifests --operator "$(OPERATOR)" --buildkit "$(BUILDKIT)"
+
 .PHONY: lint
 lint: setup ## Check style, types, import contracts, and that what is generated is up to date.
-	$(BIN)/ruff check operator devcluster tests
-	$(BIN)/ruff format --check operator devcluster tests
-	$(BIN)/mypy operator/keelway devcluster tests
+	$(BIN)/ruff check operator devcluster release tests
+	$(BIN)/ruff format --check operator devcluster release tests
+	$(BIN)/mypy operator/keelway devcluster release tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m keelway.api.crd --check crds/
 	$(BIN)/python -m keelway.rbac --check manifests/base/operator/rbac.yaml
