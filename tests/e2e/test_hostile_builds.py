@@ -52,7 +52,7 @@ def failure(tenant: Tenant, build: str) -> tuple[str, str]:
     """Reason and message of a Build, once it has failed."""
     ended = tenant.wait_for_build(build, "condition=Succeeded=False")
     told = {one["type"]: one for one in ended["status"]["conditions"]}["Succeeded"]
-    return told["reason"], told["message"]
+    return told["reason"], ended["status"]["message"]
 
 
 @pytest.fixture

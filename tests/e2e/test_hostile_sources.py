@@ -97,8 +97,8 @@ def test_a_name_that_leads_elsewhere_after_it_was_looked_at_leads_nowhere_inside
 ) -> None:
     repository = forge.repository(tenant.namespace)
     repository.commit({"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
-    pods = kubectl.json("get", "pods", "-n", NAMESPACE, "-l", "keelway.dev/app=forge")["items"]
-    host = name_for(tenant, "rebinding", pods[0]["status"]["podIP"])
+    (pod,) = Tenant(kubectl, NAMESPACE).pods("forge")
+    host = name_for(tenant, "rebinding", pod["status"]["podIP"])
     tenant.apply(image(of_git(f"http://{host}:8080/git/{repository.name}")))
     tenant.wait("image/hostile")
 
@@ -128,9 +128,8 @@ def test_a_registry_that_a_tenant_names_is_nothing_inside(tenant: Tenant, kubect
 
 REPOSITORY = """
 set -eu
-export GIT_DIR="/srv/git/$0" GIT_WORK_TREE=$(mktemp -d)
-cd "$GIT_WORK_TREE"
-git init -q --bare "$GIT_DIR" && git config core.bare false
+git init -q --bare "/srv/git/$0"
+cd "/srv/git/$0"
 run='touch /tmp/ran; exit 1'
 file() { printf '%s' "$1" | git hash-object -w --stdin; }
 hook=$(printf '100755 blob %s\\tpost-checkout\\n' "$(file "#!/bin/sh
@@ -154,8 +153,8 @@ modules=$(file "[submodule \\"inside\\"]
   printf '100644 blob %s\\tDockerfile\\n' "$(cat | git hash-object -w --stdin)"
   printf '100644 blob %s\\tplain\\n' "$(file 'as it was committed')"
   printf '160000 commit 0123456789012345678901234567890123456789\\tinside\\n'
-} | git mktree --missing > tree
-git update-ref refs/heads/main "$(git commit-tree -m hostile "$(cat tree)")"
+} | git mktree --missing > /tmp/tree
+git update-ref refs/heads/main "$(git commit-tree -m hostile "$(cat /tmp/tree)")"
 """
 
 
