@@ -27,7 +27,8 @@ test: lint unit deploy ## Run everything: lint, types, contracts, unit, integrat
 	$(BIN)/pytest tests/integration -n 4 -q
 	$(BIN)/pytest tests/faults -m subset -q
 	$(BIN)/pytest tests/e2e -m disturbing -q
-	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m last -q
 
 .PHONY: setup
 setup: $(STAMPS)/python ## Make the Python environment in .venv.
@@ -68,7 +69,8 @@ integration: setup cluster ## Run the tests against a real API server.
 .PHONY: e2e
 e2e: deploy ## Run the end-to-end tests: real builds, real pods, real HTTP.
 	$(BIN)/pytest tests/e2e -m disturbing
-	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m last
 
 .PHONY: bench
 bench: $(STAMPS)/bench ## Measure the operator on a kind cluster of its own; writes bench/ (about 25 minutes).
@@ -87,13 +89,22 @@ faults: setup ## Break whatever the operator stands on, on a cluster of its own;
 crds: setup ## Generate crds/ from the models.
 	$(BIN)/python -m keelway.api.crd crds/
 
+.PHONY: rbac
+rbac: setup ## Generate the operator's roles from what it watches and makes.
+	$(BIN)/python -m keelway.rbac manifests/base/operator/rbac.yaml
+
+.PHONY: release-manifests
+release-manifests: setup ## Render manifests/base by digest: make release-manifests OPERATOR=...@sha256:... BUILDKIT=...@sha256:...
+	@$(BIN)/python -m release.manifests --operator "$(OPERATOR)" --buildkit "$(BUILDKIT)"
+
 .PHONY: lint
-lint: setup ## Check style, types, import contracts, and that crds/ is up to date.
-	$(BIN)/ruff check operator devcluster bench tests
-	$(BIN)/ruff format --check operator devcluster bench tests
-	$(BIN)/mypy operator/keelway devcluster bench tests
+lint: setup ## Check style, types, import contracts, and that what is generated is up to date.
+	$(BIN)/ruff check operator devcluster bench release tests
+	$(BIN)/ruff format --check operator devcluster bench release tests
+	$(BIN)/mypy operator/keelway devcluster bench release tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m keelway.api.crd --check crds/
+	$(BIN)/python -m keelway.rbac --check manifests/base/operator/rbac.yaml
 
 .PHONY: uninstall
 uninstall: ## Remove Keelway from the dev cluster: objects first, then the operator, then the CRDs.
