@@ -35,7 +35,7 @@ async def run(chosen: Sequence[Measurement], apps: int | None) -> list[Figure]:
                     assert isinstance(one, Alone)
                     figures += await _guarded(one.name, one.measure(ground))
             else:
-                figures += await _in_world(ground, apps or world_apps, list(group))
+                figures += await _in_world(ground, apps if apps and world_apps else world_apps, list(group))
     return figures
 
 

@@ -26,7 +26,7 @@ AGENT: Final = "keelway"
 """The operator's User-Agent."""
 _BARRIER: Final = "cache complete"
 _BARRIER_SECONDS: Final = 120.0
-_SECONDS_AN_APP: Final = 0.1
+_SECONDS_AN_APP: Final = 0.2
 _REST_SECONDS: Final = 180.0
 # What waits longer than this in the queue waits for a worker.
 _NO_WAIT_SECONDS: Final = 0.5

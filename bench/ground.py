@@ -17,12 +17,14 @@ from devcluster.settings import Settings
 from keelway.api.resources import (
     APPS,
     BUILDS,
+    CONFIG_MAPS,
     DEPLOYMENTS,
     HPAS,
     IMAGES,
     JOBS,
     NAMESPACES,
     PODS,
+    SECRETS,
     SERVICES,
     Resource,
 )
@@ -35,10 +37,10 @@ _BUILDKIT: Final = ("keelway-buildkit", "buildkitd")
 _REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
 _STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 _OWNERS: Final = (APPS, IMAGES)
-_OWNED: Final = (BUILDS, HPAS, SERVICES, DEPLOYMENTS, _REPLICA_SETS, PODS)
+_OWNED: Final = (BUILDS, HPAS, SERVICES, DEPLOYMENTS, _REPLICA_SETS, PODS, CONFIG_MAPS, SECRETS)
 _POLICIES: Final = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
 _BINDINGS: Final = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings"
-_GONE_SECONDS: Final = 300.0
+_GONE_SECONDS: Final = 600.0
 # Leases and heartbeats of the cluster itself are some 3 writes a second.
 _QUIET_WRITES: Final = 20
 _QUIET_SECONDS: Final = 3

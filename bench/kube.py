@@ -15,7 +15,7 @@ import aiohttp
 from bench.errors import BenchError
 from keelway.api.resources import NAMESPACES, Resource
 from keelway.cluster.connection import Connection, Request
-from keelway.errors import AlreadyExists, NotFound
+from keelway.errors import AlreadyExists, NotFound, Transient
 
 Object = dict[str, Any]
 Item = TypeVar("Item")
@@ -23,8 +23,8 @@ Item = TypeVar("Item")
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _MERGE: Final = "application/merge-patch+json"
 _PAGE: Final = 500
-# A collection of some thousand objects is deleted one by one before the answer comes.
-_DELETE_SECONDS: Final = 120.0
+_DELETE_SECONDS: Final = 90.0
+_DELETE_ALL_SECONDS: Final = 600.0
 _AT_ONCE: Final = 16
 
 
@@ -71,9 +71,20 @@ class Kube:
             return
 
     async def delete_all(self, resource: Resource, namespace: str) -> None:
-        """Delete what there is of a kind; what it owns goes in the background. Pods go without grace."""
+        """Delete what there is of a kind; what it owns goes in the background. Pods go without grace.
+
+        Objects go one by one before the answer comes, and the API server gives up after a minute: it is asked again.
+        """
         query = {"propagationPolicy": "Background", "gracePeriodSeconds": "0"}
-        await self.connection.send(Request("DELETE", resource.path(namespace), query, seconds=_DELETE_SECONDS))
+        request = Request("DELETE", resource.path(namespace), query, seconds=_DELETE_SECONDS)
+        deadline = time.monotonic() + _DELETE_ALL_SECONDS
+        while True:
+            try:
+                await self.connection.send(request)
+                return
+            except Transient:
+                if time.monotonic() > deadline:
+                    raise
 
     async def list_all(self, resource: Resource, namespace: str | None = None, selector: str = "") -> list[Object]:
         """All objects of a kind, whole."""
