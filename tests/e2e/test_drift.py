@@ -93,6 +93,15 @@ def test_every_edit_of_a_child_is_undone(app: Tenant, peace: Peace) -> None:
     assert app.condition("app/web", "Stalled")["status"] == "False"
 
 
+def test_an_edit_of_the_autoscaler_is_undone(tenant: Tenant, web: Web) -> None:
+    tenant.apply(_app(web.reference, autoscale={"maxReplicas": 2}))
+    tenant.wait("app/web")
+
+    tenant.patch("hpa/web", '[{"op": "replace", "path": "/spec/maxReplicas", "value": 20}]')
+
+    tenant.wait("hpa/web", "jsonpath={.spec.maxReplicas}=2", 30)
+
+
 def test_a_deleted_child_comes_back(tenant: Tenant, web: Web, peace: Peace) -> None:
     tenant.apply(_app(web.reference, autoscale={"maxReplicas": 2}))
     tenant.wait("app/web")
