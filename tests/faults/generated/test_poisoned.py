@@ -53,10 +53,9 @@ async def test_the_largest_app_that_etcd_takes_harms_nobody(crowd: Crowd, operat
     size = await _largest(crowd, "poison")
     assert size > 1024 * KIB
     await _neighbour_is_well(crowd)
-    await crowd.until("there", lambda one: True, DEPLOYMENTS, "poison", SECONDS)
+    await health.falls_quiet(proxy, crowd.namespace)
     told = {(one["involvedObject"]["name"], one["reason"]): one["message"] for one in await crowd.all_of(EVENTS)}
     assert "too large" in told["poison", "StatusRefused"], told
-    await health.falls_quiet(proxy, crowd.namespace)
     health.is_unharmed(operator)
     health.has_no_hot_loop(proxy, crowd.namespace, changes=1)
     await _can_be_deleted(crowd, "poison")
