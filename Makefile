@@ -1,5 +1,5 @@
-# Everything a developer runs. Targets that touch a cluster use the context kind-keelway of the kubeconfig in
-# .keelway/, and no other: your own kubeconfig is never read.
+# Everything a developer runs. Targets that touch a cluster use the context kind-keelway (`bench`: kind-keelway-bench) of a
+# kubeconfig in .keelway/, and no other: your own kubeconfig is never read.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -25,8 +25,10 @@ demo: ## Bring everything up, apply examples/hello and call it.
 .PHONY: test
 test: lint unit deploy ## Run everything: lint, types, contracts, unit, integration, e2e.
 	$(BIN)/pytest tests/integration -n 4 -q
+	$(BIN)/pytest tests/faults -m subset -q
 	$(BIN)/pytest tests/e2e -m disturbing -q
-	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m last -q
 
 .PHONY: setup
 setup: $(STAMPS)/python ## Make the Python environment in .venv.
@@ -67,19 +69,42 @@ integration: setup cluster ## Run the tests against a real API server.
 .PHONY: e2e
 e2e: deploy ## Run the end-to-end tests: real builds, real pods, real HTTP.
 	$(BIN)/pytest tests/e2e -m disturbing
-	$(BIN)/pytest tests/e2e -m 'not disturbing' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
+	$(BIN)/pytest tests/e2e -m last
+
+.PHONY: bench
+bench: $(STAMPS)/bench ## Measure the operator on a kind cluster of its own; writes bench/ (about 25 minutes).
+	@$(PYTHON) -m devcluster --cluster bench up
+	$(BIN)/python -u -m bench
+
+$(STAMPS)/bench: $(STAMPS)/python
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@touch $@
+
+.PHONY: faults
+faults: setup ## Break whatever the operator stands on, on a cluster of its own; a part of it is in make test.
+	$(BIN)/pytest tests/faults -v
 
 .PHONY: crds
 crds: setup ## Generate crds/ from the models.
 	$(BIN)/python -m keelway.api.crd crds/
 
+.PHONY: rbac
+rbac: setup ## Generate the operator's roles from what it watches and makes.
+	$(BIN)/python -m keelway.rbac manifests/base/operator/rbac.yaml
+
+.PHONY: release-manifests
+release-manifests: setup ## Render manifests/base by digest: make release-manifests OPERATOR=...@sha256:... BUILDKIT=...@sha256:...
+	@$(BIN)/python -m release.manifests --operator "$(OPERATOR)" --buildkit "$(BUILDKIT)"
+
 .PHONY: lint
-lint: setup ## Check style, types, import contracts, and that crds/ is up to date.
-	$(BIN)/ruff check operator devcluster tests
-	$(BIN)/ruff format --check operator devcluster tests
-	$(BIN)/mypy operator/keelway devcluster tests
+lint: setup ## Check style, types, import contracts, and that what is generated is up to date.
+	$(BIN)/ruff check operator devcluster bench release tests
+	$(BIN)/ruff format --check operator devcluster bench release tests
+	$(BIN)/mypy operator/keelway devcluster bench release tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m keelway.api.crd --check crds/
+	$(BIN)/python -m keelway.rbac --check manifests/base/operator/rbac.yaml
 
 .PHONY: uninstall
 uninstall: ## Remove Keelway from the dev cluster: objects first, then the operator, then the CRDs.

@@ -1,6 +1,7 @@
 """Images: pulled, or made here from layers in the form that `docker load` and `ctr images import` read."""
 
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterable
@@ -17,8 +18,11 @@ from devcluster.settings import PACKAGE, Settings, architecture
 
 # Tells an image made here, and from what, whatever image store Docker uses.
 LABEL = "dev.keelway.devcluster"
+LABEL_OF = f'{{{{index .Config.Labels "{LABEL}"}}}}'
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PULL_SECONDS = 900
+# What Docker says of a reference that a registry does not have, whichever image store it uses.
+UNPUBLISHED = re.compile(r"manifest unknown|: not found")
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def write(archive: IO[bytes], images: Iterable[Made]) -> None:
 
 def into_docker(image: Made, progress: Progress) -> None:
     """Give Docker an image made here, unless it has exactly that one."""
-    if inspect(image.reference, f'{{{{index .Config.Labels "{LABEL}"}}}}') == image.key:
+    if inspect(image.reference, LABEL_OF) == image.key:
         return
     with progress.step(f"load {image.reference} into Docker") as step, step.log.open("a") as log:
         with subprocess.Popen(["docker", "load"], stdin=subprocess.PIPE, stdout=log, stderr=log) as loading:
@@ -102,11 +106,22 @@ def into_docker(image: Made, progress: Progress) -> None:
 
 
 def pull(reference: str, progress: Progress) -> None:
-    """Give Docker a public image, unless it has one of that name."""
-    if inspect(reference, "{{.Id}}") is not None:
+    """Give Docker a public image, unless it has one of that name. One made here is no public one."""
+    if inspect(reference, LABEL_OF) == "":
         return
     with progress.step(f"pull {reference}") as step:
         shell.run(["docker", "pull", reference], step.log, timeout=PULL_SECONDS)
+
+
+def pull_published(reference: str, progress: Progress) -> bool:
+    """As `pull`; False where the registry answers that it has no such image, an error where it does not answer."""
+    try:
+        pull(reference, progress)
+    except DevclusterError as error:
+        if UNPUBLISHED.search(error.message):
+            return False
+        raise
+    return True
 
 
 def can_pull(reference: str, seconds: float) -> bool:

@@ -1,6 +1,9 @@
 """`kind` and `kubectl` in `settings.bin`, whichever way they came."""
 
+import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from devcluster import golang, store
@@ -23,9 +26,32 @@ def ensure(settings: Settings, progress: Progress, catalogue: Catalogue, *, buil
     Raises DevclusterError where a tool is not there and cannot be built.
     """
     for program, made_by in PROGRAMS.items():
-        in_path = None if built else shutil.which(program)
-        target = Path(in_path) if in_path else compiled(settings, progress, catalogue, program, made_by)
+        found = None if built else installed(settings, program)
+        if program == "kind" and found is not None and not new_enough(found, catalogue.go[made_by].packages[0]):
+            progress.say(f"the kind in PATH is too old for {catalogue.node.reference}: another is compiled")
+            found = None
+        target = found or compiled(settings, progress, catalogue, program, made_by)
         store.link(target, settings.bin / program)
+
+
+def installed(settings: Settings, program: str) -> Path | None:
+    """The program in PATH, passing over our own link: the Makefile and what `up` prints put that one first."""
+    ours = settings.bin.resolve()
+    path = os.pathsep.join(entry for entry in os.get_exec_path() if Path(entry).resolve() != ours)
+    found = shutil.which(program, path=path)
+    return Path(found) if found else None
+
+
+def new_enough(kind: Path, wanted: str) -> bool:
+    """Whether this kind is at least the release `wanted` ("path@version"): an older one may not know newer nodes."""
+    said = subprocess.run([kind, "version"], capture_output=True, text=True).stdout
+    return release(said) >= release(wanted)
+
+
+def release(text: str) -> tuple[int, ...]:
+    """(0, 33, 0) of "kind v0.33.0 go1.26.6 linux/amd64"; () of a text without a release."""
+    match = re.search(r"\bv(\d+)\.(\d+)\.(\d+)", text)
+    return tuple(int(number) for number in match.groups()) if match else ()
 
 
 def compiled(settings: Settings, progress: Progress, catalogue: Catalogue, program: str, made_by: str) -> Path:

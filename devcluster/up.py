@@ -19,15 +19,14 @@ def up(settings: Settings, progress: Progress, catalogue: Catalogue) -> None:
     engine.ensure(settings, progress)
     built = must_build(settings, progress, catalogue)
     tools.ensure(settings, progress, catalogue, built=built)
-    node = node_image.assemble(settings, progress, catalogue) if built else None
-    if node is not None:
-        images.into_docker(node, progress)
+    if built:
+        images.into_docker(node_image.assemble(settings, progress, catalogue), progress)
     for image in catalogue.for_nodes():
         if built:
             images.into_docker(images.assemble(settings, progress, catalogue, image), progress)
         else:
             images.pull(image.reference, progress)
-    ensure_cluster(settings, progress, node.reference if node else None)
+    ensure_cluster(settings, progress, catalogue.node.reference, built=built)
     with progress.step("configure the nodes") as step:
         if built:
             nodes.configure_network(settings, step.log)
@@ -45,7 +44,7 @@ def must_build(settings: Settings, progress: Progress, catalogue: Catalogue) -> 
     progress.logs.mkdir(parents=True, exist_ok=True)
     log = progress.logs / "way.log"
     for node in kind.nodes(settings, log):
-        label = ["docker", "inspect", "--format", f'{{{{index .Config.Labels "{images.LABEL}"}}}}', node]
+        label = ["docker", "inspect", "--format", images.LABEL_OF, node]
         return bool(subprocess.run(label, capture_output=True, text=True).stdout.strip())
     with progress.step("see whether images can be pulled"):
         pullable = all(images.can_pull(reference, PROBE_SECONDS) for reference in catalogue.probes())
@@ -53,7 +52,7 @@ def must_build(settings: Settings, progress: Progress, catalogue: Catalogue) -> 
     return not pullable
 
 
-def ensure_cluster(settings: Settings, progress: Progress, image: str | None) -> None:
+def ensure_cluster(settings: Settings, progress: Progress, node: str, *, built: bool) -> None:
     with progress.step("look for the cluster") as step:
         if kind.nodes(settings, step.log) and kind.complete(settings, step.log):
             if not settings.kubeconfig.exists():
@@ -61,9 +60,18 @@ def ensure_cluster(settings: Settings, progress: Progress, image: str | None) ->
             if kind.healthy(settings, step.log) or kind.revive(settings, progress, step):
                 return
             progress.say("the cluster there does not answer: it is made anew")
+    image = node if built else published(node, progress)
     with progress.step("create the cluster") as step:
-        configuration = kind.configuration(settings, built=image is not None, resolv_conf=kind.host_resolv_conf())
+        configuration = kind.configuration(settings, built=built, resolv_conf=kind.host_resolv_conf())
         kind.create(settings, image, configuration, step.log)
+
+
+def published(node: str, progress: Progress) -> str | None:
+    """The node image of the list, pulled. None where there is none: kind publishes nodes of few patch releases."""
+    if images.pull_published(node, progress):
+        return node
+    progress.say(f"{node} is not published: kind takes the node image that it names itself")
+    return None
 
 
 def usage(settings: Settings) -> str:

@@ -10,6 +10,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from keelway.api.quantity import Quantity
+
 
 class Settings(BaseSettings):
     """The operator's settings. Durations are in seconds; `registry` is a host with an optional path prefix."""
@@ -34,6 +36,8 @@ class Settings(BaseSettings):
 
     max_builds: int = Field(default=4, ge=1)
     buildkit_replicas: int = Field(default=1, ge=1)
+    build_memory: Quantity = "4Gi"
+    """The most memory of a RUN step, as Kubernetes writes quantities."""
     allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
 
     workers: int = Field(default=32, ge=1)

@@ -162,6 +162,10 @@ class Forge:
         self.run("sh", "-c", 'cat > "/srv/files/$0"', name, input=content)
         return f"{FORGE}/files/{name}", hashlib.sha256(content).hexdigest()
 
+    def admit(self, password: str) -> None:
+        """From now on the private half opens to this password, too."""
+        self.run("touch", f"/srv/passwords/{hashlib.sha256(password.encode()).hexdigest()}")
+
     def run(self, *command: str, input: bytes = b"") -> str:
         """What a command in the forge's pod prints."""
 

@@ -18,10 +18,11 @@ from tests.kubectl import Kubectl, KubectlError, PatientKubectl
 
 LONG = "long: takes a minute or more, so it starts first"
 DISTURBING = "disturbing: breaks what all tests share, so one process runs these one by one"
+LAST = "last: looks at what all other tests have left behind, so it runs after them"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for marker in (LONG, DISTURBING):
+    for marker in (LONG, DISTURBING, LAST):
         config.addinivalue_line("markers", marker)
 
 

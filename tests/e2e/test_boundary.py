@@ -57,7 +57,8 @@ class Inside:
         )
 
     def all(self) -> list[str]:
-        return [*vars(self).values(), REGISTRY]
+        # By address, and by name.
+        return [*vars(self).values(), REGISTRY, "kubernetes.default.svc.cluster.local:443"]
 
 
 @pytest.fixture
@@ -212,6 +213,22 @@ REFUSED = {
     ),
     "from-a-neighbour-through-the-mirror": ("FROM {neighbour}/web:v1\n", "BaseImageNotFound", "{neighbour}/web"),
     "a-foreign-frontend": (f"# syntax={REGISTRY}/{{neighbour}}/web:v1\nFROM scratch\n", "BuildFailed", "gateway"),
+    "a-frontend-of-the-api-server": (
+        "# syntax={inside.api_server}/front/end\nFROM scratch\n",
+        "BuildFailed",
+        "gateway",
+    ),
+    "from-the-api-server": ("FROM {inside.api_server}/x/y\n", "PolicyDenied", "{inside.api_server}"),
+    "copy-from-the-metadata-service": (
+        "FROM scratch\nCOPY --from=169.254.169.254/x/y / /\n",
+        "PolicyDenied",
+        "169.254.169.254",
+    ),
+    "add-a-repository-of-the-node": (
+        "FROM scratch\nADD https://{inside.kubelet}/x/y.git /\n",
+        "PolicyDenied",
+        "{inside.kubelet}",
+    ),
     "the-daemons-network": ("FROM python:3.11-slim\nRUN --network=host true\n", "BuildFailed", "network.host"),
     "all-privileges": ("FROM python:3.11-slim\nRUN --security=insecure true\n", "BuildFailed", "security.insecure"),
 }
@@ -237,14 +254,16 @@ def test_the_daemon_itself_fetches_nothing_from_inside(kubectl: Kubectl, inside:
         "mkdir -p /tmp/context && cd /tmp/context && cat > Dockerfile && "
         "buildctl build --frontend dockerfile.v0 --local context=. --local dockerfile=. 2>&1"
     )
-    for target in (inside.registry_pod, inside.node_port, "169.254.169.254:80"):
+    api_server = "kubernetes.default.svc:443"
+    addresses = [inside.registry_pod, inside.node_port, inside.kubelet, "169.254.169.254:80"]
+    for target, address in [*zip(addresses, addresses, strict=True), (api_server, inside.api_server)]:
         done = kubectl.run(
             *("exec", "-i", "-n", BUILDKIT, "buildkitd-0", "-c", "buildkitd", "--", "sh", "-c", build),
             input=f"FROM scratch\nADD http://{target}/v2/ /\n",
             check=False,
         )
         assert done.returncode != 0
-        assert f"dial tcp {target}: connect: connection refused" in done.stdout
+        assert f"dial tcp {address}: connect: connection refused" in done.stdout
 
 
 def test_buildkitd_answers_nobody_without_a_certificate(client: Client, tenant: Tenant, kubectl: Kubectl) -> None:

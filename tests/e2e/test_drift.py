@@ -111,6 +111,18 @@ def test_a_deleted_child_comes_back(tenant: Tenant, web: Web, peace: Peace) -> N
     tenant.wait("app/web")
 
 
+def test_a_copy_of_a_child_that_still_says_whose_it_is_is_removed(app: Tenant) -> None:
+    """As `kubectl get -o yaml`, another name and `kubectl apply` make one."""
+    deployment = app.get("deployment/web")
+    metadata = {name: deployment["metadata"][name] for name in ("labels", "ownerReferences")}
+    template = deployment["spec"]["template"]
+    spec = {"replicas": 0, "selector": deployment["spec"]["selector"], "template": template}
+    app.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**metadata, "name": "copy"}, "spec": spec})
+
+    app.wait("deployment/copy", "delete", 60)
+    assert app.exists("deployment/web")
+
+
 def test_the_users_own_change_of_a_healed_port_still_works(app: Tenant, client: Client, web: Web) -> None:
     app.patch("service/web", '[{"op": "replace", "path": "/spec/ports/0/port", "value": 81}]')
     app.wait("service/web", "jsonpath={.spec.ports[0].port}=8080", 30)

@@ -51,8 +51,12 @@ class Api:
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> JsonObject | None:
         """The answer; None where there is no such thing."""
+        target = f"{path}?{urlencode(query or {})}"
         try:
-            status, text = self._ask(f"{path}?{urlencode(query or {})}")
+            try:
+                status, text = self._ask(target)
+            except (OSError, http.client.HTTPException):
+                status, text = self._ask(target)  # the kept connection may have ended long ago
         except (OSError, http.client.HTTPException) as error:
             raise ApiAway(str(error)) from error
         if status == 404:

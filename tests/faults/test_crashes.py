@@ -10,7 +10,7 @@ import pytest
 from tests.faults.commons import Commons
 from tests.faults.playing import play_with_kills
 from tests.faults.scene import Crash, Scene, killed_after, killed_before
-from tests.faults.stories import life_of_an_app, life_of_an_image
+from tests.faults.stories import life_of_an_app, life_of_an_image, life_of_both
 from tests.faults.undisturbed import Undisturbed
 
 # No step writes more often; a step that comes to do so fails the last case.
@@ -19,10 +19,8 @@ IMAGE_WRITES = 14
 
 
 @pytest.mark.subset
-def test_an_app_outlives_a_kill_after_its_first_writes(
-    scene: Scene, commons: Commons, undisturbed: Undisturbed
-) -> None:
-    play_with_kills(scene, undisturbed, life_of_an_app(commons), killed_after, 2)
+def test_both_outlive_a_kill_after_their_third_write(scene: Scene, commons: Commons, undisturbed: Undisturbed) -> None:
+    play_with_kills(scene, undisturbed, life_of_both(commons), killed_after, 3)
 
 
 @pytest.mark.parametrize("count", range(1, APP_WRITES + 1))
@@ -32,7 +30,6 @@ def test_an_app_outlives_a_kill_after_any_write(
     play_with_kills(scene, undisturbed, life_of_an_app(commons), killed_after, count, most=APP_WRITES)
 
 
-@pytest.mark.subset
 def test_an_image_outlives_a_kill_between_its_tag_and_its_record(scene: Scene, undisturbed: Undisturbed) -> None:
     def before_the_version(scene: Scene, count: int) -> AbstractContextManager[Crash]:
         # The first status is that of a build done, the second, after the test, that of a version tagged.

@@ -1,8 +1,8 @@
 """What the network and a busy API server do to an operator: slow, refused, lost and repeated, and all ends well."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -56,17 +56,17 @@ class Fault:
 LASTING = (
     Fault("every request takes 300 ms", (Rule(everything(), Delay(0.3)),)),
     Fault("two of three writes take 3 s", (Rule(writes(), Delay(3), skip=1, times=2),)),
-    Fault("409 to the first four writes", (Rule(writes(), Refuse(409), times=4),), quick=True),
+    Fault("409 to the first four writes", (Rule(writes(), Refuse(409), times=4),)),
     Fault("409 to every first status", (Rule(writes("/status$"), Refuse(409), times=2),)),
-    Fault("429 with Retry-After 2 to the first six writes", (Rule(writes(), Refuse(429, 2), times=6),), quick=True),
+    Fault("429 with Retry-After 2 to the first six writes", (Rule(writes(), Refuse(429, 2), times=6),)),
     Fault("429 with Retry-After 2 to the first six reads", (Rule(reads(), Refuse(429, 2), times=6),)),
     Fault("500 to the first six writes", (Rule(writes(), Refuse(500), times=6),)),
     Fault("500 to the first six reads", (Rule(reads(), Refuse(500), times=6),)),
     Fault("the answers to the first three writes are lost", (Rule(writes(), LoseAnswer(), times=3),), quick=True),
     Fault("the answer to every second write is lost", tuple(Rule(writes(), LoseAnswer(), n, 1) for n in (1, 3, 5))),
     Fault("the first three writes are cut off", (Rule(writes(), Reset(), times=3),)),
-    Fault("watches are cut in place of the first six events", (Rule(watches(), Cut(), times=6),), quick=True),
-    Fault("410 in place of the first six events", (Rule(watches(), Expire(), times=6),), quick=True),
+    Fault("watches are cut in place of the first six events", (Rule(watches(), Cut(), times=6),)),
+    Fault("410 in place of the first six events", (Rule(watches(), Expire(), times=6),)),
     Fault("every event comes twice", (Rule(watches(), Duplicate()),)),
     Fault("every event comes 1.5 s late", (Rule(watches(), Hold(1.5)),)),
 )
@@ -88,8 +88,8 @@ def test_work_goes_on_in_spite_of_it(scene: Scene, commons: Commons, undisturbed
 def test_an_api_server_that_is_unavailable_is_waited_for(
     scene: Scene, commons: Commons, undisturbed: Undisturbed, seconds: int
 ) -> None:
-    create, *_ = life_of_an_app(commons).steps
-    ending, *_ = undisturbed.of(life_of_an_app(commons), scene)
+    create, *_ = life_of_both(commons).steps
+    ending, *_ = undisturbed.of(life_of_both(commons), scene)
     with scene.proxy.faulty(Rule(everything(), Refuse(503))):
         create.act(scene.tenant)
         time.sleep(seconds)
@@ -142,14 +142,3 @@ def test_black_holes_are_noticed(
         over()
         assert scene.operator.running
     check(scene, endings[1].state, BACK_SECONDS)
-
-
-Outage = Callable[[Scene], AbstractContextManager[object]]
-
-
-@contextmanager
-def without_watches(scene: Scene) -> Iterator[None]:
-    """The watches that are open end, and no other begins."""
-    with scene.proxy.faulty(Rule(watches(), Reset())):
-        scene.proxy.cut_watches()
-        yield

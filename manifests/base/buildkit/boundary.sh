@@ -13,8 +13,8 @@
 # `boundary.sh is-fresh` says whether buildkitd would begin with the same files again: the readiness probe, by which
 # the operator finds a replica to replace (reconcile/buildkit.py), for buildkitd itself never reloads.
 #
-# Environment: ALLOWED_NETWORKS and REFUSED_NETWORKS (ConfigMap buildkitd-networks), POD_IP and HOST_IP (the pod's
-# and its node's address), KUBERNETES_SERVICE_HOST (the API server's, given by the kubelet).
+# Environment: ALLOWED_NETWORKS and REFUSED_NETWORKS (ConfigMap buildkitd-networks), STEP_PROCESSES (buildkitd-limits),
+# POD_IP and HOST_IP (the pod's and its node's address), KUBERNETES_SERVICE_HOST (the API server's, given by the kubelet).
 # Files: /etc/keelway/buildkitd/*.toml (ConfigMap buildkitd; an overlay may add files to it), and from the operator
 # /etc/keelway/registry/endpoint (host:port), /etc/keelway/registry/*.toml (ConfigMap buildkitd-registry) and
 # /etc/keelway/tls (Secret buildkitd-tls).
@@ -127,7 +127,28 @@ write_buildkitd_files() {
   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$subnet"}]]}
 }]}
 JSON
+  write_runtime
   cat /etc/keelway/buildkitd/*.toml /etc/keelway/registry/*.toml >$run/buildkitd.toml
+}
+
+# BuildKit has no limit on the processes of a step, and one without end would leave none for the daemon, for other
+# steps, and (without a podPidsLimit of the kubelet) for the node. So buildkitd runs this instead of runc: it puts the
+# limit into the step's OCI configuration. In a string of it a quote is escaped, so the pattern fits where it should
+# alone; a configuration that it does not fit is not run.
+write_runtime() {
+  cat >$run/runtime <<SH
+#!/bin/sh
+before=
+for word; do
+  if [ "\$before" = --bundle ]; then
+    sed -i 's/"resources":{/"resources":{"pids":{"limit":$STEP_PROCESSES},/' "\$word/config.json"
+    grep -q '"resources":{"pids":{"limit":$STEP_PROCESSES}' "\$word/config.json" || exit 125
+  fi
+  before=\$word
+done
+exec buildkit-runc "\$@"
+SH
+  chmod 755 $run/runtime
 }
 
 # What the operator may change while the pod lives. The kubelet brings it into the volumes within about a minute.

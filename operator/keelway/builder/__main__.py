@@ -4,7 +4,6 @@ Whatever happens, a BuildReport is left as the termination message; the exit cod
 """
 
 import asyncio
-import contextlib
 import os
 import resource
 import signal
@@ -74,15 +73,21 @@ async def _reported(work: Coroutine[None, None, BuildReport], step: Step, reques
     except asyncio.CancelledError:
         return report.interrupted(step)
     except KeelwayError as error:
-        return report.of_error(error, step)
+        return report.of_error(error, step, _redactor(request_dir))
     except MemoryError:
         return report.out_of_memory(step)
     except Exception as error:
-        redact = Redactor()
-        with contextlib.suppress(KeelwayError, OSError):
-            redact = report.redactor(request_dir)
+        redact = _redactor(request_dir)
         print(redact(traceback.format_exc()), file=sys.stderr, flush=True)
         return report.unexpected(error, step, redact)
+
+
+def _redactor(request_dir: Path) -> Redactor:
+    """One that knows nothing where the request itself cannot be read."""
+    try:
+        return report.redactor(request_dir)
+    except (KeelwayError, OSError):
+        return Redactor()
 
 
 if __name__ == "__main__":

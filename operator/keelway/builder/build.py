@@ -30,19 +30,21 @@ async def build(request: BuildRequest, paths: Paths, redact: Redactor) -> BuildR
             if code != 0 or digest is None:
                 diagnosis = diagnose(Failure(progress.error, progress, request.dockerfile))
                 return of_diagnosis(diagnosis, progress.failed, redact)
-            return await _inspected(request, paths, progress, digest)
+            return await _inspected(request, paths, progress, digest, redact)
     except TimeoutError:
         return of_diagnosis(_timed_out(request, progress), progress.running, redact)
 
 
-async def _inspected(request: BuildRequest, paths: Paths, progress: Progress, digest: str) -> BuildReport:
+async def _inspected(
+    request: BuildRequest, paths: Paths, progress: Progress, digest: str, redact: Redactor
+) -> BuildReport:
     image = Reference.parse(request.push_reference).at(digest)
     try:
         async with registry_client(request) as registry:
             config = await registry.image_config(image, _keyring(paths.request))
     except KeelwayError as error:
         # The image is there, but what an App must know of it is not: the next attempt is a cached build.
-        return of_error(error, Step.INSPECT)
+        return of_error(error, Step.INSPECT, redact)
     return BuildReport(
         ok=True,
         step=Step.INSPECT,

@@ -59,7 +59,7 @@ def _run_failed(found: re.Match[str], failure: Failure) -> Diagnosis:
     code = found["code"]
     if code == "137":
         cause = "was killed (137), as the kernel does when memory runs out"
-        remedy = "Raise spec.build.resources.limits.memory, or use less."
+        remedy = "Use less, or raise spec.build.resources.limits.memory, as far as the administrator allows."
     else:
         cause, remedy = f"ended with exit code {code}", "Correct the step; its last lines are below."
     message = f"{failure.place}: {_short(name)} {cause}. {remedy}"

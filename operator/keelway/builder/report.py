@@ -21,13 +21,16 @@ _LOG_CHARACTERS = 3000
 _TERMINATION_LOG = "/dev/termination-log"  # Kubernetes' default terminationMessagePath
 
 
-def of_error(error: KeelwayError, step: Step) -> BuildReport:
-    """A failure that `keelway.errors` names: what is not the spec's fault may be tried again."""
+def of_error(error: KeelwayError, step: Step, redact: Redactor) -> BuildReport:
+    """A failure that `keelway.errors` names: what is not the spec's fault may be tried again.
+
+    Redacted, for it may quote a server, which knows what it was sent.
+    """
     return BuildReport(
         ok=False,
         step=step,
         reason=error.reason,
-        message=error.message,
+        message=redact(error.message),
         retryable=isinstance(error, Waiting | Transient),
     )
 

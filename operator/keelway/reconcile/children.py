@@ -5,7 +5,7 @@ take back what others added, `release.py` when pods roll, `healing.py` when to s
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ class Settler:
         return await self._update(kind, _complete(owner, kind, child, live), live)
 
     async def _prune(self, owner: Mapping[str, Any], resource: Resource, keep: str | None) -> None:
-        for live in self._cluster.cache.owned_by(resource, owner["metadata"]["uid"]):
+        for live in self._children(owner, resource):
             metadata = live["metadata"]
             if metadata["name"] != keep and "deletionTimestamp" not in metadata:
                 await self._cluster.delete_object(resource, live)
@@ -182,7 +182,13 @@ class Settler:
             raise
 
     def _owned(self, owner: Mapping[str, Any], resource: Resource) -> Object | None:
-        return next(iter(self._cluster.cache.owned_by(resource, owner["metadata"]["uid"])), None)
+        return next(self._children(owner, resource), None)
+
+    def _children(self, owner: Mapping[str, Any], resource: Resource) -> Iterator[Object]:
+        for live in self._cluster.cache.owned_by(resource, owner["metadata"]["uid"]):
+            # Whoever knows the owner's uid may name it in another namespace, until Kubernetes collects that.
+            if live["metadata"]["namespace"] == owner["metadata"]["namespace"]:
+                yield live
 
 
 def _complete(

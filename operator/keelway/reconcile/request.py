@@ -92,7 +92,7 @@ class Requests:
             cache_namespace=namespace_uid,
             buildkit=BuildkitEndpoint(address=address, server_name=server_name),
             timeout_seconds=options.timeout_seconds,
-            limits=_limits(options.resources.limits),
+            limits=_limits(options.resources.limits, settings.build_memory),
             allowed_networks=tuple(str(network) for network in settings.allowed_networks),
             caps=Caps(),
         )
@@ -157,8 +157,13 @@ def _check_size(files: Mapping[str, bytes]) -> None:
         )
 
 
-def _limits(limits: BuildLimits) -> Limits:
+def _limits(limits: BuildLimits, most_memory: str) -> Limits:
+    """Never none of memory: a step without would take what its neighbours in buildkitd's pod have."""
+    most = int(quantity.value(most_memory))
+    asked = int(quantity.value(limits.memory)) if limits.memory else 0
+    # 0 would be no limit to BuildKit.
+    memory = min(asked, most) if asked > 0 else most
     return Limits(
-        memory_bytes=int(quantity.value(limits.memory)) if limits.memory else None,
+        memory_bytes=memory,
         cpu_millis=max(1, int(quantity.value(limits.cpu) * 1000)) if limits.cpu else None,
     )

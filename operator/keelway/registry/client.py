@@ -178,7 +178,7 @@ class Registry:
             response = await self._authenticated(call, scope, response)
         try:
             if not response.is_success:
-                raise refused(response, scope.reference.name, scope.login is not None)
+                raise refused(response, scope.reference.name, scope.login)
             yield response
         finally:
             await response.aclose()

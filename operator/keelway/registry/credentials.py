@@ -27,6 +27,10 @@ class Login:
         """The value of an `Authorization` header."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
+    def redacted(self, text: str) -> str:
+        """A registry's words without what it was sent."""
+        return text.replace(self.basic().removeprefix("Basic "), "***").replace(self.password, "***")
+
 
 @dataclass(frozen=True)
 class Keyring:

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 import httpx
 
 from keelway.errors import Forbidden, KeelwayError, NotFound, Terminal, Transient, Waiting
+from keelway.registry.credentials import Login
 
 _MAX_RETRY_AFTER_SECONDS = 3600.0
 _MAX_SAID = 200
 
 
-def refused(response: httpx.Response, name: str, logged_in: bool) -> KeelwayError:
+def refused(response: httpx.Response, name: str, login: Login | None) -> KeelwayError:
     """The error for an answer that is no success; `name` is the image's, without credentials by nature."""
     status = response.status_code
     host = response.url.host
     if status in (401, 403):
-        given = "the credentials given" if logged_in else "a request without credentials"
+        given = "the credentials given" if login is not None else "a request without credentials"
         message = f"{host} refused {given} for {name}, or it does not exist ({status}). Name a Secret that may."
         return Forbidden("Unauthorized", message)
     if status == 404:
@@ -29,6 +30,7 @@ def refused(response: httpx.Response, name: str, logged_in: bool) -> KeelwayErro
         message = f"{host} answered {status}. It is tried again; check the registry."
         return Transient("RegistryFailed", message, wait)
     said = _said(response)
+    said = (login.redacted(said) if login is not None else said)[:_MAX_SAID]
     return Waiting("RegistryRefused", f"{host} refused {name} ({status}{said}). Check the registry's rules.")
 
 
@@ -127,6 +129,6 @@ def _said(response: httpx.Response) -> str:
     """The registry's own words: {"errors": [{"code", "message"}]} (distribution-spec, "Error Codes")."""
     try:
         first = response.json()["errors"][0]
-        return f": {first.get('code')} {first.get('message')}"[:_MAX_SAID]
+        return f": {first.get('code')} {first.get('message')}"
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return ""

@@ -87,7 +87,7 @@ async def _token(realm: Call, parameters: Mapping[str, str], scope: Scope, wire:
     response = await wire.send(call, scope.login.basic() if scope.login is not None else None)
     try:
         if response.status_code != httpx.codes.OK:
-            raise refused(response, scope.reference.name, scope.login is not None)
+            raise refused(response, scope.reference.name, scope.login)
         return _parsed(await read(response, _MAX_ANSWER_BYTES), scope)
     finally:
         await response.aclose()

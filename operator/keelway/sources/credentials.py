@@ -28,3 +28,9 @@ class Credentials:
         """Every form in which these may turn up in a text: what to redact."""
         plain = tuple(value for value in (self.password, self.token) if value)
         return (*plain, self.header().removeprefix("Basic ")) if plain else ()
+
+    def redacted(self, text: str) -> str:
+        """A server's words without what it was sent: some tell a refused request back, headers and all."""
+        for secret in sorted(self.secrets(), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text

@@ -73,7 +73,7 @@ class Remote:
         url = f"{self.url}/{_SERVICE}"
         request = Request(url, "POST", headers=headers, content=body, credentials=self.credentials)
         async with self.http.stream(request, max_bytes) as answer:
-            yield _checked(answer)
+            yield _checked(answer, self.credentials)
 
 
 async def resolve(url: str, revision: str | None, credentials: Credentials | None, http: GuardedHttp) -> str:
@@ -119,7 +119,7 @@ async def connect(url: str, credentials: Credentials | None, http: GuardedHttp) 
         async with http.stream(request, _MAX_REFS_BYTES) as answer:
             if answer.content_type != _ADVERTISEMENT:
                 raise _no_repository(answer)
-            packets = [packet async for packet in _checked(answer)]
+            packets = [packet async for packet in _checked(answer, credentials)]
     base = answer.url.partition("?")[0].removesuffix("/info/refs")
     same_origin = origin_of(httpx.URL(base)) == origin_of(httpx.URL(url))
     return _remote([p for p in packets if isinstance(p, bytes)], base, credentials if same_origin else None, http)
@@ -174,11 +174,13 @@ def _candidates(revision: str | None) -> tuple[str, ...]:
     return (f"refs/heads/{revision}", f"refs/tags/{revision}")
 
 
-async def _checked(answer: Answer) -> AsyncIterator[Packet]:
+async def _checked(answer: Answer, credentials: Credentials | None) -> AsyncIterator[Packet]:
     async for packet in decode(answer.chunks()):
         if isinstance(packet, bytes) and packet.startswith(b"ERR "):
-            said = text(packet)[4:300]
-            raise Waiting("GitRefused", f"{answer.where} said: {said}. Check the repository and its access.")
+            said = text(packet)[4:]
+            if credentials is not None:
+                said = credentials.redacted(said)
+            raise Waiting("GitRefused", f"{answer.where} said: {said[:300]}. Check the repository and its access.")
         yield packet
 
 

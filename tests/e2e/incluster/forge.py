@@ -1,10 +1,12 @@
 """A git server over smart HTTP (git's own http-backend) and a server of files. Runs in an App's pod.
 
 /git/<repository> and /files/<name> are open to all; the same below /private/ ask for Basic authentication with the
-password of the environment's PASSWORD.
+password of the environment's PASSWORD, or one whose sha256 is the name of a file in /srv/passwords. /to/<scheme>/<host>
+redirects there, with whatever follows.
 """
 
 import base64
+import hashlib
 import os
 import signal
 import subprocess
@@ -30,7 +32,10 @@ class Forge(BaseHTTPRequestHandler):
                 self.answer(401, b"who are you?\n", {"WWW-Authenticate": 'Basic realm="forge"'})
                 return
             path = path.removeprefix("/private")
-        if path.startswith("/git/"):
+        if path.startswith("/to/"):
+            scheme, _, rest = self.path.removeprefix("/to/").partition("/")
+            self.answer(302, b"over there\n", {"Location": f"{scheme}://{rest}"})
+        elif path.startswith("/git/"):
             self.serve_git(path.removeprefix("/git"))
         elif path.startswith("/files/") and (ROOT / "files" / Path(path).name).is_file():
             self.answer(200, (ROOT / "files" / Path(path).name).read_bytes(), {})
@@ -39,7 +44,9 @@ class Forge(BaseHTTPRequestHandler):
 
     def is_authorized(self) -> bool:
         _, _, given = self.headers.get("Authorization", "").partition(" ")
-        return base64.b64decode(given).partition(b":")[2] == os.environ["PASSWORD"].encode()
+        password = base64.b64decode(given).partition(b":")[2]
+        known = (ROOT / "passwords" / hashlib.sha256(password).hexdigest()).exists()
+        return known or password == os.environ["PASSWORD"].encode()
 
     def serve_git(self, path: str) -> None:
         """CGI, RFC 3875."""
@@ -70,7 +77,7 @@ class Forge(BaseHTTPRequestHandler):
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    for name in ("git", "files"):
+    for name in ("git", "files", "passwords"):
         (ROOT / name).mkdir(exist_ok=True)
     ThreadingHTTPServer(("", 8080), Forge).serve_forever()
 

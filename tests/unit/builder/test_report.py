@@ -89,8 +89,14 @@ def test_a_source_is_exactly_one() -> None:
 def test_only_what_is_not_the_specs_fault_is_tried_again(
     error: Terminal | Waiting | Transient, retryable: bool
 ) -> None:
-    made = report.of_error(error, Step.FETCH)
+    made = report.of_error(error, Step.FETCH, Redactor())
     assert (made.ok, made.reason, made.retryable) == (False, "A", retryable)
+
+
+def test_a_servers_words_are_shown_without_what_it_was_sent() -> None:
+    said = Waiting("GitRefused", "The git server said: no entry with hush-hush.")
+    made = report.of_error(said, Step.FETCH, Redactor.of(["hush-hush"]))
+    assert made.message == "The git server said: no entry with ***."
 
 
 def test_a_failed_step_is_shown_with_its_last_lines_clean_and_without_secrets() -> None:

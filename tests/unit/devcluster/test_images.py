@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import images, layers, store
+from devcluster import images, layers, shell, store
 from devcluster.catalogue import Image, Place
+from devcluster.errors import DevclusterError
 from devcluster.images import Made
+from devcluster.progress import Progress
 from devcluster.settings import Settings
 
 IMAGE = Image("example/app:1", Place.CLUSTER, entrypoint=("/app",), env={"LANG": "C.UTF-8"})
@@ -85,3 +87,47 @@ def test_an_archive_has_a_shared_layer_once(settings: Settings, program: Path) -
     assert sum(name.endswith("layer.tar") for name in names) == 1
     assert [entry["RepoTags"] for entry in manifest] == [["example/a:1"], ["example/b:1"]]
     assert {entry["Layers"][0] for entry in manifest} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("label", "pulled"), [(None, True), ("", False), ("0123", True)], ids=["there is none", "a public one", "made here"]
+)
+def test_a_public_image_is_pulled_unless_docker_has_it_and_one_made_here_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str | None, pulled: bool
+) -> None:
+    """`down` after the long way leaves its images in Docker, and the node among them has no pod network."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(images, "inspect", lambda *_: label)
+    monkeypatch.setattr(shell, "run", lambda command, *_, **__: commands.append(command))
+    images.pull("example/app:1", Progress(tmp_path))
+    assert commands == ([["docker", "pull", "example/app:1"]] if pulled else [])
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    def refused(*_: object, **__: object) -> str:
+        raise DevclusterError(message)
+
+    monkeypatch.setattr(images, "inspect", lambda *_: None)
+    monkeypatch.setattr(shell, "run", refused)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "manifest for example/app:1 not found: manifest unknown: manifest unknown",
+        'failed to resolve reference "docker.io/example/app:1": docker.io/example/app:1: not found',
+    ],
+)
+def test_an_image_that_its_registry_does_not_have_is_unpublished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    refuse(monkeypatch, f"`docker pull example/app:1` ended with status 1:\nError response from daemon: {said}")
+    assert images.pull_published("example/app:1", Progress(tmp_path)) is False
+
+
+def test_a_registry_that_does_not_answer_says_nothing_of_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, 'Get "https://registry.example/v2/": dial tcp: lookup registry.example: no such host')
+    with pytest.raises(DevclusterError, match="no such host"):
+        images.pull_published("example/app:1", Progress(tmp_path))

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import golang, shell
+from devcluster import catalogue, golang, shell, tools
 from devcluster.catalogue import GoPrograms
 from devcluster.errors import DevclusterError
 from devcluster.progress import Progress
+from devcluster.settings import Settings
 from devcluster.status import Finding, table
 
 
@@ -17,6 +18,45 @@ from devcluster.status import Finding, table
 )
 def test_the_version_of_go_is_read(said: str, version: tuple[int, int]) -> None:
     assert golang.parse_version(said) == version
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(cache=tmp_path / "cache", state=tmp_path / "state")
+
+
+def program(directory: Path, name: str, says: str = "") -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / name
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_where_images_are_pulled_the_tools_in_path_are_taken_again_and_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first time our own links come first in PATH: they must not become links to themselves."""
+    theirs = tmp_path / "usr"
+    listed = catalogue.load()
+    kind = program(theirs, "kind", f"kind {listed.go['kind'].packages[0].rpartition('@')[2]} go1.26.6 linux/amd64")
+    kubectl = program(theirs, "kubectl")
+    monkeypatch.setenv("PATH", f"{settings.bin}:{theirs}:/usr/bin:/bin")
+    for _ in range(2):
+        tools.ensure(settings, Progress(settings.logs), listed, built=False)
+        assert (settings.bin / "kind").readlink() == kind
+        assert (settings.bin / "kubectl").readlink() == kubectl
+
+
+@pytest.mark.parametrize(
+    ("says", "taken"),
+    [("kind v0.33.0 go1.26.6", True), ("kind v1.0.0 go1.30.0", True), ("kind v0.31.0 go1.25.5", False), ("", False)],
+)
+def test_a_kind_in_path_is_taken_unless_it_is_older_than_the_one_of_the_list(
+    tmp_path: Path, says: str, taken: bool
+) -> None:
+    """An older one writes configurations that the Kubernetes of the list does not read."""
+    assert tools.new_enough(program(tmp_path, "kind", says), "sigs.k8s.io/kind@v0.33.0") is taken
 
 
 def test_the_linker_sets_the_version() -> None:

@@ -1,5 +1,6 @@
 """What the installation grants and refuses, read from what `kubectl kustomize` makes of it."""
 
+import json
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from keelway.api import quantity
 
 ROOT = Path(__file__).parents[3]
 OWN_NAMESPACES = {"keelway-system", "keelway-builds", "keelway-buildkit"}
@@ -107,7 +110,7 @@ def test_the_operator_has_no_way_to_more_rights(base: list[Manifest], resource: 
 
 def test_jobs_are_written_in_the_builds_namespace_only(base: list[Manifest]) -> None:
     assert verbs_on(base, "jobs", "") == {"get", "list", "watch"}
-    assert verbs_on(base, "jobs", "keelway-builds") == {"create", "patch", "delete"}
+    assert verbs_on(base, "jobs", "keelway-builds") == {"create", "delete"}
 
 
 def test_users_read_builds_and_never_write_them(base: list[Manifest]) -> None:
@@ -198,6 +201,49 @@ def test_buildkitd_keeps_its_cache_below_its_volume(base: list[Manifest]) -> Non
     claim = named(base, "StatefulSet", "buildkitd")["spec"]["volumeClaimTemplates"][0]
     assert claim["spec"]["resources"]["requests"]["storage"] == "30Gi"
     assert buildkitd_toml(base)["worker"]["oci"]["maxUsedSpace"] == "20GB"
+
+
+def test_one_step_cannot_take_the_memory_that_the_daemon_needs(base: list[Manifest], dev: list[Manifest]) -> None:
+    for manifests in (base, dev):
+        step = quantity.value(named(manifests, "ConfigMap", "keelway-settings")["data"]["KEELWAY_BUILD_MEMORY"])
+        pod = named(manifests, "StatefulSet", "buildkitd")["spec"]["template"]["spec"]
+        assert 2 * step <= quantity.value(pod["containers"][0]["resources"]["limits"]["memory"])
+
+
+def test_steps_run_with_a_limit_on_their_processes(base: list[Manifest], dev: list[Manifest]) -> None:
+    assert buildkitd_toml(base)["worker"]["oci"]["binary"] == "/run/keelway/runtime"
+    patch = ROOT / "devcluster" / "controlplane" / "patches-dev" / "kubeletconfiguration+merge.yaml"
+    pod = yaml.safe_load(patch.read_text())["podPidsLimit"]
+    assert int(named(dev, "ConfigMap", "buildkitd-limits")["data"]["STEP_PROCESSES"]) * 4 <= pod
+
+
+STEP = '{"process":{"args":["echo \\"resources\\":{"]},"linux":{"resources":{"devices":[]}}}'
+
+
+@pytest.mark.parametrize(
+    ("configuration", "limit"), [(STEP, 77), ('{"process":{"args":["true"]},"linux":{}}', None)], ids=["step", "other"]
+)
+def test_the_runtime_of_steps_limits_their_processes_or_does_not_run_them(
+    configuration: str, limit: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(configuration)
+    (tmp_path / "buildkit-runc").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
+    (tmp_path / "buildkit-runc").chmod(0o755)
+    function = "sed -n '/^write_runtime/,/^}/p' " + str(ROOT / "manifests" / "base" / "buildkit" / "boundary.sh")
+    script = f'run={tmp_path}; STEP_PROCESSES=77; eval "$({function})"; write_runtime'
+    subprocess.run(["sh", "-euc", script], check=True)
+
+    done = subprocess.run(
+        [str(tmp_path / "runtime"), "--log", "l", "run", "--bundle", str(tmp_path), "x y"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=False,
+    )
+
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["linux"].get("resources", {}).get("pids", {}).get("limit") == limit
+    assert written["process"] == json.loads(configuration)["process"]
+    assert (done.returncode == 0) is (limit is not None)
+    assert (tmp_path / "called").exists() is (limit is not None)
 
 
 def test_no_namespace_can_own_what_the_mirror_serves(dev: list[Manifest]) -> None:

@@ -275,6 +275,17 @@ async def test_only_our_own_children_are_deleted(world: World) -> None:
     assert ("horizontalpodautoscalers", "team", "web") in world.api.objects
 
 
+async def test_what_claims_to_be_a_child_in_another_namespace_is_none(world: World) -> None:
+    reference = {"apiVersion": APPS.api_version, "kind": "App", "name": "web", "uid": world.owner["metadata"]["uid"]}
+    foreign = a_deployment(replicas=7)
+    foreign["metadata"] |= {"namespace": "elsewhere", "ownerReferences": [{**reference, "controller": True}]}
+    world.cluster.cache.put(DEPLOYMENTS, world.api.put(DEPLOYMENTS, foreign))
+
+    assert (await world.settle((DEPLOYMENT, KEEP))).live == {"deployment": None}
+    await world.settle((DEPLOYMENT, None))
+    assert world.api.writes == []
+
+
 async def test_keep_leaves_what_is_there(world: World) -> None:
     await world.settle((DEPLOYMENT, a_deployment()))
     world.edit(DEPLOYMENTS, {"paused": True})

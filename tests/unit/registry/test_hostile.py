@@ -11,7 +11,7 @@ from aiohttp import web
 
 from keelway.errors import Forbidden, KeelwayError, NotFound, Transient, Waiting
 from keelway.registry import client as module
-from keelway.registry.credentials import Keyring
+from keelway.registry.credentials import Keyring, Login
 from tests.unit.registry.smallregistry import INDEX, MANIFEST, Connected, SmallRegistry, connect, digest_of
 from tests.unit.web import Handler
 
@@ -101,6 +101,25 @@ async def test_the_registrys_own_words_are_told_where_they_are_few() -> None:
             with pytest.raises(Waiting, match="RegistryRefused") as caught:
                 await connected.client.tags(connected.image, Keyring())
             assert ("DENIED no room left" in caught.value.message) is told
+
+
+async def test_a_registry_that_tells_back_what_it_was_sent_is_not_quoted_with_it() -> None:
+    login = Login("user", "hush-hush")
+
+    async def handle(request: web.Request) -> web.Response:
+        sent = request.headers.get("Authorization", "")
+        if not sent:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="r"'})
+        said = {"code": "DENIED", "message": f"{'x' * 150} user:hush-hush sent {sent}"}
+        return web.Response(status=405, text=json.dumps({"errors": [said]}))
+
+    async for connected in connect(handle):
+        keyring = Keyring(((connected.image.registry, login),))
+        with pytest.raises(Waiting, match="RegistryRefused") as caught:
+            await connected.client.tags(connected.image, keyring)
+        assert "user:*** sent" in caught.value.message
+        # Nor the half of it that a cut would leave.
+        assert login.basic()[6:12] not in caught.value.message
 
 
 def realm(answer: Handler) -> Handler:

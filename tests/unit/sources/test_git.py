@@ -149,6 +149,19 @@ async def test_a_servers_own_words_reach_the_message(http: GuardedHttp) -> None:
             await resolve(f"{url}/x", "main", None, http)
 
 
+async def test_a_server_that_tells_back_what_it_was_sent_is_not_quoted_with_it(http: GuardedHttp) -> None:
+    async def says(request: web.Request) -> web.Response:
+        told = f"ERR {'x' * 230} with {request.headers['Authorization']} you may not\n"
+        body = encode(told.encode(), Mark.FLUSH)
+        return web.Response(body=body, content_type="application/x-git-upload-pack-advertisement")
+
+    credentials = Credentials(token="t0ken" * 9)
+    async with serve(says) as url:
+        with pytest.raises(Waiting, match=r"GitRefused") as caught:
+            await resolve(f"{url}/x", "main", credentials, http)
+    assert "with Basic *** you may not" in caught.value.message
+
+
 async def test_a_server_that_hangs_is_left_in_time(http: GuardedHttp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(git, "RESOLVE_SECONDS", 0.2)
 

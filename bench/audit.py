@@ -1,0 +1,137 @@
+"""What the API server says that was asked of it: its audit log, on the node. It tells nothing of the operator's own.
+
+The policy (devcluster/controlplane/audit-policy.yaml) logs all requests of the operator's service account, with which
+the bare client works too; the two differ by their User-Agent. Each entry is written before its answer is sent.
+"""
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from bench.errors import BenchError
+from devcluster.control_plane import AUDIT_LOG
+from devcluster.settings import Settings
+
+READS: Final = frozenset({"get", "list", "watch"})
+# Not work on any object: the lease of the leader is renewed every 2 s.
+_ELECTION: Final = "leases"
+_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that was answered; times are seconds since the epoch, by the machine's one clock."""
+
+    verb: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    code: int
+    agent: str
+    received: float
+    answered: float
+
+    @property
+    def what(self) -> str:
+        """As RBAC has it: "patch apps/status"."""
+        return f"{self.verb} {self.resource}" + (f"/{self.subresource}" if self.subresource else "")
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it changes something: neither a read, nor an Event, nor the leader's lease."""
+        return self.verb not in READS and self.resource not in ("events", _ELECTION)
+
+    @property
+    def is_read(self) -> bool:
+        """A read of objects; discovery has no resource, and a watch is one request for many objects."""
+        return self.verb in ("get", "list") and self.resource not in ("", _ELECTION)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in the log: the file by its inode, for it is rotated, and bytes from its start."""
+
+    inode: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class AuditLog:
+    """The log of one cluster. Raises BenchError where it cannot be read."""
+
+    settings: Settings
+
+    def mark(self) -> Mark:
+        """Here and now."""
+        inode, size = self._on_node(f"stat -c '%i %s' {AUDIT_LOG}").split()
+        return Mark(inode, int(size))
+
+    def since(self, mark: Mark, agent: str | None = None) -> list[Asked]:
+        """What was answered after `mark`, in order; of one User-Agent only, where it is given."""
+        text = self._on_node(
+            f"cd $(dirname {AUDIT_LOG}); "
+            # The oldest first: rotated files keep their inode.
+            "for file in $(ls -tr audit*.log); do "
+            '[ -n "$found" ] && cat $file; '
+            f"[ $(stat -c %i $file) = {mark.inode} ] && found=yes && tail -c +{mark.offset + 1} $file; "
+            'done; [ -n "$found" ] || { echo rotated away >&2; exit 1; }'
+        )
+        return [one for one in parse(text.splitlines()) if agent in (None, one.agent)]
+
+    def _on_node(self, script: str) -> str:
+        command = ["docker", "exec", f"{self.settings.cluster}-control-plane", "sh", "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode != 0:
+            raise BenchError(f"the audit log of {self.settings.cluster} cannot be read: {done.stderr.strip()}")
+        return done.stdout
+
+
+def parse(lines: Iterable[str]) -> list[Asked]:
+    """The requests that were answered, of the log's lines (audit.k8s.io/v1 Event, one a line)."""
+    found = []
+    for line in lines:
+        event = json.loads(line)
+        if event["stage"] == "ResponseComplete":
+            found.append(_asked(event))
+    return found
+
+
+def _asked(event: dict[str, Any]) -> Asked:
+    about = event.get("objectRef") or {}
+    return Asked(
+        verb=event["verb"],
+        resource=about.get("resource", ""),
+        subresource=about.get("subresource", ""),
+        namespace=about.get("namespace", ""),
+        name=about.get("name", ""),
+        code=(event.get("responseStatus") or {}).get("code", 0),
+        agent=event.get("userAgent", ""),
+        received=datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp(),
+        answered=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
+    )
+
+
+def writes(asked: Iterable[Asked]) -> list[Asked]:
+    """Those that change something."""
+    return [one for one in asked if one.is_write]
+
+
+def events(asked: Iterable[Asked]) -> list[Asked]:
+    """Those that write Events."""
+    return [one for one in asked if one.resource == "events" and one.verb not in READS]
+
+
+def reads(asked: Iterable[Asked]) -> list[Asked]:
+    """Those that read objects, one by one or listed."""
+    return [one for one in asked if one.is_read]
+
+
+def tally(asked: Iterable[Asked]) -> dict[str, int]:
+    """How often each was asked, the most frequent first: {"patch apps/status": 500}; refusals by their code."""
+    counts = Counter(one.what if one.code < 400 else f"{one.what} ({one.code})" for one in asked)
+    return dict(counts.most_common())
