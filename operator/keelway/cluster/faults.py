@@ -13,6 +13,12 @@ _MESSAGE_SHOWN: Final = 1024
 # As RBAC words it (k8s.io/apiserver, endpoints/handlers/responsewriters/errors.go).
 _NO_PERMISSION: Final = re.compile(r'User "[^"]*" cannot ')
 
+# Answered with 500, and not to be cured by trying again: over etcd's limit, or over that of the way to it (gRPC); an
+# apply that is no object of its kind.
+_NEVER_TAKEN: Final = re.compile(
+    "etcdserver: request is too large|trying to send message larger than max|failed to create typed patch object"
+)
+
 
 def refusal(what: str, status: int, body: Mapping[str, Any], retry_after: str | None) -> KeelwayError:
     """The error for an answer of 400 or more; `what` names the request, `body` is the answer's Status object."""
@@ -30,6 +36,8 @@ def refusal(what: str, status: int, body: Mapping[str, Any], retry_after: str | 
             return Transient(EXPIRED, f"{cause}. It is listed again by itself.")
         case 408 | 429, _:
             return Transient("ApiServerBusy", f"{cause}. It is retried by itself.", _seconds(retry_after))
+        case 500, _ if _NEVER_TAKEN.search(cause):
+            return Invalid("Invalid", f"{cause}. Make the object smaller, or correct what the message names.")
         case _ if status >= 500:
             return Transient("ApiServerBusy", f"{cause}. It is retried by itself.", _seconds(retry_after))
     return Invalid("Invalid", f"{cause}. Correct what the message names.")

@@ -17,8 +17,8 @@ from keelway.cluster.events import Events
 from keelway.errors import KeelwayError, Terminal
 from keelway.reconcile.children import Settler
 from keelway.reconcile.image_of import ImageFinder
-from keelway.reconcile.invalid import tell_invalid
 from keelway.reconcile.outcome import Key, Outcome
+from keelway.reconcile.statuses import write_invalid, write_status
 from keelway.status.app import AppObserved, app_status, rolled_out, suspended_status
 from keelway.status.diagnosis import diagnose, running_digest
 
@@ -47,7 +47,7 @@ class AppReconciler:
         try:
             app = App.parse(raw)
         except Terminal as error:
-            await tell_invalid(self.cluster, self.events, APPS, raw, error, self.clock())
+            await write_invalid(self.cluster, self.events, APPS, raw, error, self.clock())
             raise
         if app.spec.suspend:
             await self._write_status(raw, suspended_status(app, self.clock()).to_dict())
@@ -102,7 +102,7 @@ class AppReconciler:
         before = raw.get("status", {})
         if status == before:
             return
-        await self.cluster.patch_status(APPS, raw, status)
+        await write_status(self.cluster, self.events, APPS, raw, status)
         await self._tell(raw, before, status)
 
     async def _tell(self, raw: dict[str, Any], before: dict[str, Any], status: dict[str, Any]) -> None:

@@ -21,13 +21,13 @@ from keelway.cluster.events import Events
 from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.build import Builds
 from keelway.reconcile.decide import Attend, Cancel, Create, Decision, decide, open_request
-from keelway.reconcile.invalid import tell_invalid
 from keelway.reconcile.jobs import Jobs
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.reconcile.places import Places
 from keelway.reconcile.records import Records, beyond_limit
 from keelway.reconcile.repository import check_unique, repository
 from keelway.reconcile.source import Sources
+from keelway.reconcile.statuses import write_invalid, write_status
 from keelway.settings import Settings
 from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, built, ended, succeeded
 from keelway.status.conditions import READY, find
@@ -63,7 +63,7 @@ class ImageReconciler:
         except Terminal as error:
             for record in self.cluster.cache.owned_by(BUILDS, raw["metadata"]["uid"]):
                 self.places.pass_over(record["metadata"]["uid"])
-            await tell_invalid(self.cluster, self.events, IMAGES, raw, error, self.clock())
+            await write_invalid(self.cluster, self.events, IMAGES, raw, error, self.clock())
             raise
         if image.spec.suspend:
             return await self._pass_suspended(raw, image)
@@ -202,7 +202,7 @@ class ImageReconciler:
 
     async def _write_status(self, raw: dict[str, Any], image: Image, status: dict[str, Any]) -> None:
         if status != raw.get("status"):
-            await self.cluster.patch_status(IMAGES, raw, status)
+            await write_status(self.cluster, self.events, IMAGES, raw, status)
 
     async def _tell(self, raw: dict[str, Any], image: Image, problem: KeelwayError) -> None:
         """An event where Ready got another reason. Ends of builds are told by `build.py`, brief faults by nobody."""

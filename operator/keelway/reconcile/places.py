@@ -117,8 +117,11 @@ class Places:
 
 
 def _is_closed(raw: Mapping[str, Any]) -> bool:
-    conditions = raw.get("status", {}).get("conditions", ())
-    return any(one.get("type") == SUCCEEDED and one.get("status") != "Unknown" for one in conditions)
+    """Whatever else is stored there, perhaps under another schema: one record must not keep all others from a place."""
+    status = raw.get("status")
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    known = (one for one in conditions if isinstance(one, Mapping)) if isinstance(conditions, list) else ()
+    return any(one.get("type") == SUCCEEDED and one.get("status") != "Unknown" for one in known)
 
 
 def _parsed(raw: Mapping[str, Any]) -> Build | None:

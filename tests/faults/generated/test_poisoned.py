@@ -6,12 +6,13 @@ from uuid import uuid4
 import pytest
 
 from devcluster.outside import Operator
-from keelway.api.resources import APPS, CONFIG_MAPS, DEPLOYMENTS
+from keelway.api.resources import APPS, CONFIG_MAPS, DEPLOYMENTS, EVENTS
 from keelway.errors import Invalid
 from tests.faults.generated import health
 from tests.faults.generated.changes import manifest
-from tests.faults.generated.crowd import Crowd, Object
-from tests.faults.generated.poison import POISONS, app, env
+from tests.faults.generated.crowd import Crowd
+from tests.faults.generated.fields import Spec
+from tests.faults.generated.poison import KIB, POISONS, app, env
 from tests.faults.generated.state import Seen
 from tests.faults.proxy import Proxy
 
@@ -47,16 +48,16 @@ async def test_more_than_the_schema_bounds_is_refused_by_the_api_server(crowd: C
         await crowd.send("POST", APPS.path(crowd.namespace), manifest("apps", "poison", app(env=env(10_000, 1))))
 
 
-async def test_an_app_that_etcd_takes_and_its_deployment_not_says_so(
-    crowd: Crowd, operator: Operator, proxy: Proxy
-) -> None:
-    """Just under the 1.5 MiB that etcd takes: what is made of it is a little larger."""
-    await _largest(crowd, "poison")
+async def test_the_largest_app_that_etcd_takes_harms_nobody(crowd: Crowd, operator: Operator, proxy: Proxy) -> None:
+    """There is no room for a status any more: an Event says so."""
+    size = await _largest(crowd, "poison")
+    assert size > 1024 * KIB
     await _neighbour_is_well(crowd)
-    found = (await crowd.settled("apps", ["poison"], SECONDS))["poison"]
-    _says(found, "InvalidDeployment", ("too large",), stalled=True)
     await health.falls_quiet(proxy, crowd.namespace)
+    told = {(one["involvedObject"]["name"], one["reason"]): one["message"] for one in await crowd.all_of(EVENTS)}
+    assert "too large" in told["poison", "StatusRefused"], told
     health.is_unharmed(operator)
+    health.has_no_hot_loop(proxy, crowd.namespace, changes=1)
     await _can_be_deleted(crowd, "poison")
 
 
@@ -143,11 +144,24 @@ def _says(found: Seen, reason: str, words: tuple[str, ...], stalled: bool) -> No
     assert all(word in ready["message"] for word in words), ready
 
 
-async def _largest(crowd: Crowd, name: str) -> Object:
-    """The largest App that the API server takes, to within 8 KiB."""
-    for kib in range(1528, 1024, -8):
-        values = [{"name": f"V{number}", "value": "x" * (kib * 1024 // 60)} for number in range(60)]
-        made = await crowd.create("apps", name, app(env=values))
-        if made is not None:
-            return made
-    raise AssertionError("the API server takes none of a MiB")
+async def _largest(crowd: Crowd, name: str) -> int:
+    """Create the largest App that etcd takes, to within 64 bytes: its characters."""
+    fits, too_large = 1024 * KIB, 1536 * KIB
+    while too_large - fits > 64:
+        tried = (fits + too_large) // 2
+        made = await crowd.create("apps", "probe", _of_size(tried))
+        if made is None:
+            too_large = tried
+        else:
+            fits = tried
+            await crowd.send("DELETE", APPS.path(crowd.namespace, "probe"))
+            await crowd.gone(APPS, "probe", SECONDS)
+    assert await crowd.create("apps", name, _of_size(fits)) is not None
+    return fits
+
+
+def _of_size(characters: int) -> Spec:
+    whole, rest = divmod(characters, 50)
+    values = env(50, whole)
+    values[0]["value"] += "x" * rest
+    return app(env=values)

@@ -44,6 +44,7 @@ OLD_BUILDS: Final[dict[str, tuple[Any, Any]]] = {
 
 
 async def test_objects_of_another_schema_fail_alone(crowd: Crowd, operator: Operator, proxy: Proxy) -> None:
+    operator.stop()
     async with AsyncExitStack() as stack:
         for resource in (APPS, IMAGES, BUILDS):
             await stack.enter_async_context(lenient(crowd, resource))
@@ -53,7 +54,6 @@ async def test_objects_of_another_schema_fail_alone(crowd: Crowd, operator: Oper
             for name, (spec, status) in kept.items():
                 await store(crowd, resource, name, spec, status)
     # Its first passes wait until it has seen every object that is there: those too.
-    operator.stop()
     operator.start()
     operator.wait_until_leading(LEADING_SECONDS)
     await crowd.create("apps", "neighbour", app())

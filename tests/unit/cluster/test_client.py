@@ -203,6 +203,23 @@ async def test_a_403_is_not_always_a_missing_permission(
     assert remedy in refused.value.message
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "etcdserver: request is too large",
+        "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2098 vs. 2097)",
+        'failed to create typed patch object (a/b; v1, Kind=X): .env: duplicate entries for key [name="A"]',
+    ],
+)
+async def test_a_500_that_no_retry_cures_is_a_refusal(cluster: Cluster, api: ApiServer, message: str) -> None:
+    body = {"kind": "Status", "code": 500, "message": message}
+    api.interfere = lambda request: web.json_response(body, status=500)
+    with pytest.raises(Invalid) as refused:
+        await cluster.apply(DEPLOYMENTS, an_app())
+    assert message in refused.value.message
+    assert "Make the object smaller" in refused.value.message
+
+
 async def test_retry_after_is_told_to_whoever_retries(cluster: Cluster, api: ApiServer) -> None:
     api.interfere = lambda request: refusal(429, "TooManyRequests", **{"Retry-After": "7"})
     with pytest.raises(Transient) as caught:

@@ -114,6 +114,16 @@ async def test_an_app_of_another_schema_that_takes_no_status_is_told_of_by_an_ev
     assert "Correct the object" in event["message"]
 
 
+async def test_a_status_for_which_there_is_no_room_is_told_by_an_event(world: World) -> None:
+    """And not tried again: only a smaller App has room for it."""
+    world.api.interfere = lambda request: refusal(422, "Invalid") if request.path.endswith("/status") else None
+    with pytest.raises(Terminal, match="StatusRefused"):
+        await world.reconcile(KEY)
+    assert ("deployments", "team-a", "hello") in world.api.objects, "all else is done"
+    (event,) = [one for (plural, _, _), one in world.api.objects.items() if plural == "events"]
+    assert event["reason"] == "StatusRefused"
+
+
 async def test_an_app_whose_status_cannot_be_read_gets_another(world: World) -> None:
     app = world.api.objects["apps", "team-a", "hello"]
     app["status"] = {"conditions": ["odd"], "replicas": "three"}

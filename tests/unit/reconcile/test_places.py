@@ -95,6 +95,7 @@ def test_records_of_another_schema_take_no_place_and_stop_nobody() -> None:
     world = World(cap=1)
     waits = world.waits("a", 1)
     odd: list[dict[str, Any]] = [{}, {"spec": {"number": 1}}, {"spec": {}, "status": {"conditions": [{"odd": 1}]}}]
+    odd += [{"status": "fine"}, {"status": {"conditions": "fine"}}, {"status": {"conditions": ["fine"]}}]
     for number, parts in enumerate(odd):
         world._put(BUILDS, {"metadata": {"name": f"odd-{number}", "namespace": "a", "uid": f"odd-{number}"}, **parts})
     world._put(IMAGES, {"metadata": {"name": "odd", "namespace": "a", "uid": "odd"}, "spec": None})
