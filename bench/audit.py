@@ -72,7 +72,7 @@ class AuditLog:
         return Mark(inode, int(size))
 
     def since(self, mark: Mark, agent: str | None = None) -> list[Asked]:
-        """What was answered after `mark`, in order; of one User-Agent only, where it is given."""
+        """What was answered after `mark`, in order; of User-Agents that begin so only, where it is given."""
         text = self._on_node(
             f"cd $(dirname {AUDIT_LOG}); "
             # The oldest first: rotated files keep their inode.
@@ -81,7 +81,7 @@ class AuditLog:
             f"[ $(stat -c %i $file) = {mark.inode} ] && found=yes && tail -c +{mark.offset + 1} $file; "
             'done; [ -n "$found" ] || { echo rotated away >&2; exit 1; }'
         )
-        return [one for one in parse(text.splitlines()) if agent in (None, one.agent)]
+        return [one for one in parse(text.splitlines()) if agent is None or one.agent.startswith(agent)]
 
     def _on_node(self, script: str) -> str:
         command = ["docker", "exec", f"{self.settings.cluster}-control-plane", "sh", "-c", script]

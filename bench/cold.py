@@ -22,8 +22,8 @@ from bench.kube import Object, until
 from devcluster.outside import Operator
 from keelway.api.resources import APPS
 
-AGENT: Final = "keelway"
-"""The operator's User-Agent."""
+AGENT: Final = "keelway/"
+"""How the operator's User-Agent begins; its version and the replica follow."""
 _BARRIER: Final = "cache complete"
 _BARRIER_SECONDS: Final = 120.0
 _SECONDS_AN_APP: Final = 0.2

@@ -60,7 +60,10 @@ async def _idle_passes(world: World) -> Figure:
 
     await until("a pass over each touched App", looked_at, _PASS_SECONDS)
     await cold.at_rest(ground, world.operator)
-    writes = audit.writes(ground.audit.since(mark, cold.AGENT))
+    asked = ground.audit.since(mark, cold.AGENT)
+    if not asked:
+        raise BenchError("the audit log knows nothing of the operator, not even its lease")
+    writes = audit.writes(asked)
     return Figure(f"writes for {len(names)} passes with nothing to do", len(writes), limit=0)
 
 
