@@ -10,9 +10,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from keelway.api.resources import APPS, BUILDS, DEPLOYMENTS, IMAGES, LEASES
 from keelway.cluster.client import Cluster
+from keelway.cluster.watched import WATCHED
 from keelway.engine.engine import Engine, Options
 from keelway.engine.leader import Timing
 from keelway.engine.metrics import Metrics
@@ -109,6 +111,23 @@ async def test_an_object_that_nobody_foresaw_ends_no_watch(world: World, status:
         world.api.put(BUILDS, {"metadata": metadata, "spec": {"image": "odd"}, "status": status})
         world.api.put(APPS, an_app())
         await until(lambda: set(world.passes) == {"Image team/odd", "App team/web"})
+    assert world.terms == 1
+
+
+async def test_a_watch_whose_token_was_refused_goes_on_with_the_next_one(world: World) -> None:
+    refused: list[str] = []
+
+    def refuse_once(request: web.Request) -> web.Response | None:
+        if "watch" not in request.query or request.path in refused:
+            return None
+        refused.append(request.path)
+        return refusal(401, "Unauthorized")
+
+    world.api.interfere = refuse_once
+    async with running(world):
+        await until(lambda: len(world.api.watches) == len(refused) == len(WATCHED), 10)
+        world.api.put(APPS, an_app())
+        await until(lambda: world.passes == ["App team/web"])
     assert world.terms == 1
 
 
