@@ -29,4 +29,4 @@ def namespace(kubectl: Kubectl) -> Iterator[str]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted", "keelway.dev/test": "true"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     yield name
-    kubectl.run("delete", "namespace", name, "--wait=false")
+    kubectl.run("delete", "namespace", name, "--wait=false", "--ignore-not-found")

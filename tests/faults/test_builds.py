@@ -35,9 +35,11 @@ def test_a_build_service_that_is_killed_costs_one_build(cluster: Cluster, scene:
 
 
 def test_a_registry_that_is_down_at_the_push_is_waited_for(scene: Scene) -> None:
-    scene.tenant.apply(slow(scene, 8))
+    scene.tenant.apply(slow(scene, 25))
     scene.tenant.wait("build/empty-1", "create")
-    scene.tenant.job_of("empty-1")
+    job = f"job/{scene.tenant.job_of('empty-1')}"
+    # Past its FROM, which the registry serves as well.
+    eventually("it is at its RUN", lambda: "RUN sleep" in scene.kubectl.run("logs", job, "-n", BUILDS_NAMESPACE).stdout)
     with without_registry(scene):
         told = scene.tenant.wait_for_reason("image/empty", "PushFailed", seconds=180)
         assert "registry" in told["message"]
