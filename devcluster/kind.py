@@ -67,8 +67,9 @@ def healthy(settings: Settings, log: Path) -> bool:
 
 
 def revive(settings: Settings, progress: Progress, step: Step) -> bool:
-    """Start the nodes of a cluster that was stopped (with its dockerd, say). Whether it is healthy then."""
+    """Start the nodes of a cluster that was stopped (with its dockerd, say) or paused. Whether it is healthy then."""
     names = nodes(settings, step.log)
+    shell.succeeds(["docker", "unpause", *names], step.log, timeout=60)
     if not shell.succeeds(["docker", "start", *names], step.log, timeout=60):
         return False
     export_kubeconfig(settings, step.log)

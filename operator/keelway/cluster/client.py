@@ -48,17 +48,27 @@ class Cluster:
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         """The object as it is now, managedFields and all, or None; the cache learns of it."""
-        try:
-            found = await self._connection.send(Request("GET", resource.path(namespace, name)))
-        except NotFound:
-            return None
-        self.cache.put(resource, found)
+        found = await self._read(resource, namespace, name)
+        if found is not None:
+            self.cache.put(resource, found)
         return found
 
+    async def _read(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        try:
+            return await self._connection.send(Request("GET", resource.path(namespace, name)))
+        except NotFound:
+            return None
+
     async def refresh(self, resource: Resource, namespace: str, name: str) -> None:
-        """Make the cache agree with the API server about one object; silent where that cannot be asked now."""
+        """Make the cache agree with the API server about one object; silent where that cannot be asked now.
+
+        What is news wakes whom it concerns: its watch event comes too late to do so, and a pass that was refused for it
+        would wait for its turn after a failure.
+        """
         with contextlib.suppress(KeelwayError):
-            found = await self.get(resource, namespace, name)
+            found = await self._read(resource, namespace, name)
+            if found is not None and self.cache.put(resource, found):
+                self._woken(resource, found)
             before = self.cache.version_of(resource, namespace, name)
             if before is not None and (found is None or found["metadata"]["uid"] != before[0]):
                 self.cache.forget(resource, namespace, name, *before)

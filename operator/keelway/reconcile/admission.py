@@ -18,17 +18,20 @@ class Waiting:
     """When it was made, RFC 3339 in UTC: these sort as they follow each other."""
 
 
-def admitted(waiting: Iterable[Waiting], running: Sequence[str], cap: int) -> frozenset[str]:
-    """The uids that may start; `running` names the namespace of each running build.
+def admitted(waiting: Iterable[Waiting], running: Sequence[str], cap: int, turns: Sequence[str] = ()) -> frozenset[str]:
+    """The uids that may start; `running` names the namespace of each running build, `turns` those that got a place.
 
-    A free place goes to the namespace that has the fewest builds running, then to the build that has waited longest.
+    A free place goes to the namespace that has the fewest builds running, then to the one whose last turn is longest ago
+    (the last of `turns` was the latest), then to the build that has waited longest.
     """
     load = Counter(running)
+    turn_of = {namespace: number for number, namespace in enumerate(turns)}
     queue = sorted(waiting, key=lambda one: (one.since, one.uid))
     chosen: set[str] = set()
     while queue and len(running) + len(chosen) < cap:
-        following = min(queue, key=lambda one: load[one.namespace])
+        following = min(queue, key=lambda one: (load[one.namespace], turn_of.get(one.namespace, -1)))
         queue.remove(following)
         chosen.add(following.uid)
         load[following.namespace] += 1
+        turn_of[following.namespace] = len(turns) + len(chosen)
     return frozenset(chosen)

@@ -33,6 +33,7 @@ class Places:
         self._settings = settings
         self._wake = wake
         self._taken: dict[str, str] = {}
+        self._turns: dict[str, None] = {}  # namespaces, the one that got a place last at the end
         self._stuck: set[str] = set()
 
     @contextmanager
@@ -46,7 +47,10 @@ class Places:
         if uid not in self._admitted(self._waiting_builds()):
             yield False
             return
-        self._taken[uid] = image.metadata.namespace
+        namespace = image.metadata.namespace
+        self._taken[uid] = namespace
+        self._turns.pop(namespace, None)
+        self._turns[namespace] = None
         try:
             yield True
         except BaseException:
@@ -78,7 +82,8 @@ class Places:
             for build in builds
             if build.metadata.uid not in self._stuck
         ]
-        return admitted(waiting, [*self._running(), *self._taken.values()], self._settings.max_builds)
+        running = [*self._running(), *self._taken.values()]
+        return admitted(waiting, running, self._settings.max_builds, tuple(self._turns))
 
     def _running(self) -> list[str]:
         jobs = self._cache.list(JOBS, self._settings.builds_namespace)

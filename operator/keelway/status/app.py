@@ -72,13 +72,15 @@ def suspended_status(app: App, now: datetime) -> AppStatus:
 def rolled_out(app: App, deployment: Mapping[str, Any]) -> bool:
     """Whether all pods are of the newest template and enough of them serve.
 
-    Under an autoscaler "enough" is its minimum: a pod that it has just asked for makes no rollout.
+    Under an autoscaler "enough" is its minimum: a pod that it has just asked for makes no rollout. Who scales to 0 turns
+    the autoscaler off (HorizontalPodAutoscaler, condition ScalingDisabled), and then no pod is enough.
     """
     status = deployment.get("status", {})
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
         return False
     autoscale = app.spec.autoscale
-    enough: int = autoscale.min_replicas if autoscale else deployment["spec"].get("replicas", 1)
+    asked: int = deployment["spec"].get("replicas", 1)
+    enough: int = autoscale.min_replicas if autoscale and asked > 0 else asked
     updated, total, available = (int(status.get(name, 0)) for name in _COUNTS)
     return updated == total and updated >= enough and available >= enough
 

@@ -99,6 +99,19 @@ async def test_a_status_patch_over_somebody_elses_write_is_a_conflict_and_the_ca
     assert cluster.cache.get(APPS, "team", "web")["spec"] == {"replicas": 7}  # type: ignore[index]
 
 
+async def test_the_change_that_a_conflict_told_of_is_looked_at_at_once(
+    cluster: Cluster, api: ApiServer, woken: list[str]
+) -> None:
+    """Its watch event is no news any more, and the refused pass would wait for its turn after a failure."""
+    old = api.put(APPS, an_app())
+    cluster.cache.put(APPS, old)
+    changed = api.put(APPS, an_app(spec={"replicas": 7}))
+    with pytest.raises(Conflict):
+        await cluster.patch_status(APPS, old, {"url": "x"})
+    assert woken == ["App web"]
+    assert not cluster.cache.put(APPS, changed)
+
+
 async def test_create_is_the_compare_and_swap(cluster: Cluster) -> None:
     await cluster.create(APPS, an_app())
     with pytest.raises(AlreadyExists):

@@ -34,6 +34,19 @@ def test_a_hundred_builds_of_one_namespace_do_not_keep_another_out() -> None:
     assert "late" in admitted(_waiting(*flood, ("late", "b")), [], 2)
 
 
+def test_namespaces_take_turns_however_long_the_builds_of_one_have_waited() -> None:
+    waiting = _waiting(("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("c1", "c"))
+    turns = ["a"]
+    order = []
+    while waiting:
+        (uid,) = admitted(waiting, [], 1, turns)
+        one = next(build for build in waiting if build.uid == uid)
+        waiting.remove(one)
+        turns = [*(space for space in turns if space != one.namespace), one.namespace]
+        order.append(uid)
+    assert order == ["b1", "c1", "a1", "a2", "a3"]
+
+
 def test_one_namespace_alone_may_use_all_places() -> None:
     assert len(admitted(_waiting(*[(str(number), "a") for number in range(9)]), [], 4)) == 4
 

@@ -69,6 +69,12 @@ def test_under_an_autoscaler_its_minimum_is_enough(wanted: int, counts: dict[str
     assert rolled_out(app, _deployment(wanted, **counts)) is done
 
 
+def test_an_autoscaler_that_somebody_turned_off_by_scaling_to_zero_is_not_waited_for() -> None:
+    app = _app(autoscale={"minReplicas": 2, "maxReplicas": 4, "cpuPercent": 80})
+    assert rolled_out(app, _deployment(0))
+    assert not rolled_out(app, _deployment(1, **_counts(1, 1, 1)))
+
+
 def test_no_pods_asked_for_and_none_there_is_done() -> None:
     assert rolled_out(_app(replicas=0), _deployment(0))
     assert not rolled_out(_app(replicas=0), _deployment(0, replicas=2))
