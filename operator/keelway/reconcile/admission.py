@@ -21,8 +21,8 @@ class Waiting:
 def admitted(waiting: Iterable[Waiting], running: Sequence[str], cap: int, turns: Sequence[str] = ()) -> frozenset[str]:
     """The uids that may start; `running` names the namespace of each running build, `turns` those that got a place.
 
-    A free place goes to the namespace that has the fewest builds running, then to the one whose last turn is longest ago
-    (the last of `turns` was the latest), then to the build that has waited longest.
+    A free place goes to the namespace that has the fewest builds running, then to the one whose last turn is longest
+    ago (the last of `turns` was the latest), then to the build that has waited longest.
     """
     load = Counter(running)
     turn_of = {namespace: number for number, namespace in enumerate(turns)}

@@ -72,8 +72,8 @@ def suspended_status(app: App, now: datetime) -> AppStatus:
 def rolled_out(app: App, deployment: Mapping[str, Any]) -> bool:
     """Whether all pods are of the newest template and enough of them serve.
 
-    Under an autoscaler "enough" is its minimum: a pod that it has just asked for makes no rollout. Who scales to 0 turns
-    the autoscaler off (HorizontalPodAutoscaler, condition ScalingDisabled), and then no pod is enough.
+    Under an autoscaler "enough" is its minimum: a pod that it has just asked for makes no rollout. Who scales to 0
+    turns the autoscaler off (HorizontalPodAutoscaler, condition ScalingDisabled), and then no pod is enough.
     """
     status = deployment.get("status", {})
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
