@@ -115,8 +115,8 @@ class Watches:
 def _begins_anew(error: Exception) -> bool:
     """Whether the watch can go on by itself, though Kopf gives it up.
 
-    401: a token that was rotated is read afresh with each request. 410: the list took longer than etcd keeps its history.
-    WatchingError: the API server ended the watch with an error event, for it is busy or about to stop.
+    401: a token that was rotated is read afresh with each request. 410: the list took longer than etcd keeps its
+    history. WatchingError: the API server ended the watch with an error event, for it is busy or about to stop.
     """
     return isinstance(error, WatchingError) or (isinstance(error, APIClientError) and error.status in (401, 410))
 
