@@ -88,7 +88,8 @@ def test_a_token_is_rotated_as_in_a_pod(
     # A token ends with what it is bound to.
     for name in ("faults-first", "faults-second"):
         cluster.kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}, SYSTEM)
-    (tmp_path / "token").write_text(cluster.token("--bound-object-kind=Secret", "--bound-object-name=faults-first"))
+    first = cluster.token("--bound-object-kind=Secret", "--bound-object-name=faults-first")
+    (tmp_path / "token").write_text(first)
     address = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
     operator = cluster.operator(scene.proxy, IDENTITY, ["incluster.py", str(tmp_path)], **address)
     operator.start()
@@ -100,6 +101,8 @@ def test_a_token_is_rotated_as_in_a_pod(
         second = cluster.token("--bound-object-kind=Secret", "--bound-object-name=faults-second")
         (tmp_path / "token").write_text(second)
         cluster.kubectl.run("-n", SYSTEM, "delete", "secret/faults-first")
+        # The API server remembers for some seconds who it knew.
+        eventually("the first token has ended", lambda: not cluster.api.accepts(first), 60)
         story.steps[1].act(scene.tenant)
         # The file is read once a minute; the kubelet renews it long before the old token ends.
         check(scene, changed.state, 150)
