@@ -81,6 +81,16 @@ class Api:
             connection.close()
             raise
 
+    def accepts(self, token: str) -> bool:
+        """Whether the API server knows who has that token. Raises OSError."""
+        where = urlsplit(self.url)
+        connection = http.client.HTTPSConnection(where.netloc, timeout=_SECONDS, context=self.tls_as_anybody)
+        try:
+            connection.request("GET", "/apis", headers={"Authorization": f"Bearer {token}"})
+            return connection.getresponse().status != 401
+        finally:
+            connection.close()
+
     def list(self, resource: Resource, namespace: str | None = None, selector: str = "") -> list[JsonObject]:
         """The objects; none where the kind is not served."""
         found = self.get(resource.path(namespace), {"labelSelector": selector} if selector else None) or {"items": []}

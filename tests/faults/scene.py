@@ -11,7 +11,7 @@ from devcluster.outside import Operator
 from tests.e2e.tenant import Tenant
 from tests.faults.api import Api
 from tests.faults.proxy import Proxy
-from tests.faults.rules import Instead, Rule, Then, Write, writes
+from tests.faults.rules import Instead, Match, Rule, Then, Write
 from tests.kubectl import Kubectl
 
 LEADING_SECONDS = 60.0
@@ -56,35 +56,28 @@ class Crash:
 
 
 @contextmanager
-def killed_after(scene: Scene, count: int, path: str = "") -> Iterator[Crash]:
-    """While the block runs: SIGKILL once the API server has taken that many writes from now on, before the operator
-    hears of the last. Events do not count: nobody decides by them."""
-    crash, pid = Crash(), scene.operator.pid
-    action = Then(lambda write: _kill(crash, pid, f"after {write}"))
-    with scene.proxy.faulty(Rule(writes(path), action, skip=count - 1, times=1)):
+def killed_after(scene: Scene, count: int, which: Match) -> Iterator[Crash]:
+    """While the block runs: SIGKILL once the API server has taken that many such writes from now on, before the
+    operator hears of the last."""
+    crash = Crash()
+    action = Then(lambda write: _kill(scene, crash, f"after {write}"))
+    with scene.proxy.faulty(Rule(which, action, skip=count - 1, times=1)):
         yield crash
-    _reap(scene, crash)
 
 
 @contextmanager
-def killed_before(scene: Scene, count: int, path: str = "") -> Iterator[Crash]:
+def killed_before(scene: Scene, count: int, which: Match) -> Iterator[Crash]:
     """The same before the API server hears of that write: all that was done since the last, elsewhere too, is done."""
-    crash, pid = Crash(), scene.operator.pid
-    action = Instead(lambda call: _kill(crash, pid, f"before {call.method} {call.path}"))
-    with scene.proxy.faulty(Rule(writes(path), action, skip=count - 1, times=1)):
+    crash = Crash()
+    action = Instead(lambda call: _kill(scene, crash, f"before {call.method} {call.path}"))
+    with scene.proxy.faulty(Rule(which, action, skip=count - 1, times=1)):
         yield crash
-    _reap(scene, crash)
 
 
-def _kill(crash: Crash, pid: int, at: str) -> None:
-    os.kill(pid, signal.SIGKILL)
+def _kill(scene: Scene, crash: Crash, at: str) -> None:
+    os.kill(scene.operator.pid, signal.SIGKILL)
     crash.at = at
     crash.happened.set()
-
-
-def _reap(scene: Scene, crash: Crash) -> None:
-    if crash.happened.is_set():
-        scene.operator.kill()
 
 
 def _labels(obj: object) -> dict[str, str]:

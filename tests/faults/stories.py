@@ -67,27 +67,28 @@ def image(answer: str, **spec: Any) -> JsonObject:
     }
 
 
-def life_of_an_image() -> Story:
-    """Built, tested, tagged; again, with the first record pruned; gone."""
-    return Story(
-        "life of an Image",
-        (
-            Step("first build", lambda tenant: tenant.apply(image("one"))),
-            Step("second build", lambda tenant: tenant.apply(image("two"))),
-            Step("delete", lambda tenant: _delete(tenant, "image/made")),
-        ),
-    )
-
-
 def life_of_both(commons: Commons) -> Story:
-    """The two at once, in fewer steps: where each fault has both to choose from."""
+    """An App as above, and beside it an Image: built, tested, tagged; again, with the first record pruned; gone."""
     scaled = {"minReplicas": 1, "maxReplicas": 2, "cpuPercent": 900}
     return Story(
         "life of both",
         (
             Step("create", lambda tenant: tenant.apply(app(commons.old, autoscale=scaled), image("one"))),
-            Step("change", lambda tenant: tenant.apply(app(commons.new, replicas=2), image("two"))),
+            Step("change", lambda tenant: tenant.apply(app(commons.new, autoscale=scaled), image("two"))),
+            Step("scale", lambda tenant: tenant.apply(app(commons.new, replicas=2))),
             Step("delete", lambda tenant: tenant.run("delete", "app/web", "image/made", "--wait=false")),
+        ),
+    )
+
+
+def day_with_both(commons: Commons) -> Story:
+    """The same in two steps, for faults that come once a step or last."""
+    scaled = {"minReplicas": 1, "maxReplicas": 2, "cpuPercent": 900}
+    return Story(
+        "day with both",
+        (
+            Step("create", lambda tenant: tenant.apply(app(commons.old, autoscale=scaled), image("one"))),
+            Step("change", lambda tenant: tenant.apply(app(commons.new, replicas=2), image("two"))),
         ),
     )
 

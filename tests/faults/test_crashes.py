@@ -1,43 +1,53 @@
 """The operator is killed at its k-th write, for every k, and started again: nobody sees it in what comes of it.
 
-(Sieve's "intermediate states".) Each case plays a whole story and kills once in each step, at the step's k-th write.
+(Sieve's "intermediate states".) A case plays a whole story and kills twice in each step: at the App's k-th write and at
+the Image's.
 """
 
-from contextlib import AbstractContextManager
+from functools import partial
 
 import pytest
 
 from tests.faults.commons import Commons
 from tests.faults.playing import play_with_kills
-from tests.faults.scene import Crash, Scene, killed_after, killed_before
-from tests.faults.stories import life_of_an_app, life_of_an_image, life_of_both
+from tests.faults.rules import writes
+from tests.faults.scene import Scene, killed_after, killed_before
+from tests.faults.stories import day_with_both, life_of_both
 from tests.faults.undisturbed import Undisturbed
 
-# No step writes more often; a step that comes to do so fails the last case.
-APP_WRITES = 7
-IMAGE_WRITES = 14
+OF_THE_APP = writes("/(apps|deployments|services|horizontalpodautoscalers)(/|$)")
+OF_THE_IMAGE = writes("/(images|builds|jobs|secrets|pods)(/|$)")
+OF_A_RECORD = writes("/builds/[^/]+/status$")
+MOST = 11
+"""No step writes more often for either; one that comes to do so fails `test_there_is_a_case_for_every_write`."""
 
 
 @pytest.mark.subset
 def test_both_outlive_a_kill_after_their_third_write(scene: Scene, commons: Commons, undisturbed: Undisturbed) -> None:
-    play_with_kills(scene, undisturbed, life_of_both(commons), killed_after, 3)
+    kills = [partial(killed_after, count=3, which=which) for which in (OF_THE_APP, OF_THE_IMAGE)]
+    play_with_kills(scene, undisturbed, day_with_both(commons), *kills)
 
 
-@pytest.mark.parametrize("count", range(1, APP_WRITES + 1))
-def test_an_app_outlives_a_kill_after_any_write(
+@pytest.mark.parametrize("count", range(1, MOST + 1))
+def test_both_outlive_a_kill_after_any_write(
     scene: Scene, commons: Commons, undisturbed: Undisturbed, count: int
 ) -> None:
-    play_with_kills(scene, undisturbed, life_of_an_app(commons), killed_after, count, most=APP_WRITES)
+    endings = undisturbed.of(life_of_both(commons), scene)
+    if count > max(ending.count(which) for ending in endings for which in (OF_THE_APP, OF_THE_IMAGE)):
+        return  # there are fewer
+    kills = [partial(killed_after, count=count, which=which) for which in (OF_THE_APP, OF_THE_IMAGE)]
+    play_with_kills(scene, undisturbed, life_of_both(commons), *kills)
 
 
-def test_an_image_outlives_a_kill_between_its_tag_and_its_record(scene: Scene, undisturbed: Undisturbed) -> None:
-    def before_the_version(scene: Scene, count: int) -> AbstractContextManager[Crash]:
-        # The first status is that of a build done, the second, after the test, that of a version tagged.
-        return killed_before(scene, count, path="/builds/[^/]+/status$")
+def test_there_is_a_case_for_every_write(scene: Scene, commons: Commons, undisturbed: Undisturbed) -> None:
+    for ending in undisturbed.of(life_of_both(commons), scene):
+        assert ending.count(OF_THE_APP) <= MOST
+        assert ending.count(OF_THE_IMAGE) <= MOST
+        assert ending.count(OF_THE_APP) + ending.count(OF_THE_IMAGE) == len(ending.written), "none is of neither"
 
-    play_with_kills(scene, undisturbed, life_of_an_image(), before_the_version, 2)
 
-
-@pytest.mark.parametrize("count", range(1, IMAGE_WRITES + 1))
-def test_an_image_outlives_a_kill_after_any_write(scene: Scene, undisturbed: Undisturbed, count: int) -> None:
-    play_with_kills(scene, undisturbed, life_of_an_image(), killed_after, count, most=IMAGE_WRITES)
+def test_an_image_outlives_a_kill_between_its_tag_and_its_record(
+    scene: Scene, commons: Commons, undisturbed: Undisturbed
+) -> None:
+    # The first status of a record is that of a build done, the second, after the test, of a version that is tagged.
+    play_with_kills(scene, undisturbed, day_with_both(commons), partial(killed_before, count=2, which=OF_A_RECORD))

@@ -13,7 +13,7 @@ from tests.faults.playing import play_through
 from tests.faults.proxy import Proxy
 from tests.faults.rules import Drop, Hold, Match, Reset, Rule, Stale, lists, watches
 from tests.faults.scene import LEADING_SECONDS, Scene
-from tests.faults.stories import app, life_of_an_app, life_of_an_image, life_of_both
+from tests.faults.stories import app, day_with_both, life_of_an_app, life_of_both
 from tests.faults.undisturbed import Undisturbed
 
 
@@ -28,8 +28,8 @@ def test_an_operator_that_starts_in_the_past_undoes_nothing(
     scene: Scene, commons: Commons, undisturbed: Undisturbed
 ) -> None:
     story = life_of_both(commons)
-    created, changed, deleted = undisturbed.of(story, scene)
-    create, change, delete = story.steps
+    created, changed, _, deleted = undisturbed.of(story, scene)
+    create, change, _, delete = story.steps
     create.act(scene.tenant)
     check(scene, created.state)
     # What it lists now is what it is told again later.
@@ -70,8 +70,10 @@ def test_an_operator_that_knows_an_app_of_before_leaves_the_new_one_alone(
         check(scene, created.state)
 
 
-def test_an_image_whose_records_come_late_is_not_built_again(scene: Scene, undisturbed: Undisturbed) -> None:
-    story = life_of_an_image()
+def test_an_image_whose_records_come_late_is_not_built_again(
+    scene: Scene, commons: Commons, undisturbed: Undisturbed
+) -> None:
+    story = day_with_both(commons)
     built, *_ = undisturbed.of(story, scene)
     story.steps[0].act(scene.tenant)
     check(scene, built.state)
@@ -96,7 +98,6 @@ def operator(cluster: Cluster, commons: Commons, proxy: Proxy) -> Iterator[Opera
     "which",
     [
         pytest.param(watches(), id="none"),
-        pytest.param(watches("/(deployments|services|horizontalpodautoscalers)$"), id="none of an App's children"),
         pytest.param(watches("/(builds|jobs|pods)$"), id="none of a build"),
     ],
 )
@@ -104,7 +105,7 @@ def test_events_that_never_come_are_found_by_the_sweep(
     scene: Scene, commons: Commons, undisturbed: Undisturbed, which: Match
 ) -> None:
     play_through(
-        scene, undisturbed, life_of_both(commons), lambda scene: scene.proxy.faulty(Rule(which, Drop())), seconds=240
+        scene, undisturbed, day_with_both(commons), lambda scene: scene.proxy.faulty(Rule(which, Drop())), seconds=240
     )
 
 

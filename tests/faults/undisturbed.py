@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from tests.faults.oracles import settles
+from tests.faults.rules import Match, Write
 from tests.faults.scene import Scene
 from tests.faults.snapshot import Snapshot
 from tests.faults.stories import Story
@@ -12,10 +13,14 @@ from tests.faults.stories import Story
 
 @dataclass(frozen=True)
 class Ending:
-    """The state at the end of a step, and its number of writes (Events not counted)."""
+    """The state at the end of a step, and what was written in it (Events aside)."""
 
     state: Snapshot
-    writes: int
+    written: tuple[Write, ...]
+
+    def count(self, match: Match) -> int:
+        """How many of the writes match."""
+        return sum(match.takes(write.call) for write in self.written)
 
 
 @dataclass
@@ -42,8 +47,8 @@ def _play(story: Story, scene: Scene) -> tuple[Ending, ...]:
             before = len(elsewhere.writes)
             step.act(elsewhere.tenant)
             state = settles(elsewhere)
-            counted = [one for one in elsewhere.writes[before:] if not one.call.is_event]
-            endings.append(Ending(state, len(counted)))
+            counted = tuple(one for one in elsewhere.writes[before:] if not one.call.is_event)
+            endings.append(Ending(state, counted))
     finally:
         scene.kubectl.run("delete", "namespace", elsewhere.namespace, "--wait=false")
     return tuple(endings)

@@ -141,7 +141,8 @@ class Cluster:
     async def patch_status(self, resource: Resource, current: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
         """Make `status` the whole status of the object last seen as `current`; nothing is sent where it is so.
 
-        Raises Conflict where somebody wrote in between (contract rule 6); the cache has the newer state then.
+        Raises Conflict where somebody wrote in between (contract rule 6), NotFound where the object is gone; the cache
+        knows it then, though no watch may have told it.
         """
         change = merge_patch(current.get("status") or {}, status)
         if not change:
@@ -153,7 +154,7 @@ class Cluster:
             return await self.merge_patch(
                 resource, namespace, name, {"metadata": identity, "status": change}, subresource="status"
             )
-        except Conflict:
+        except (Conflict, NotFound):
             await self.refresh(resource, namespace or "", name)
             raise
 

@@ -15,8 +15,8 @@ import aiohttp
 import kopf
 import structlog
 from kopf._cogs.clients.auth import vault_var
-from kopf._cogs.clients.errors import APIUnauthorizedError
-from kopf._cogs.clients.watching import Bookmark, infinite_watch
+from kopf._cogs.clients.errors import APIClientError
+from kopf._cogs.clients.watching import Bookmark, WatchingError, infinite_watch
 from kopf._cogs.structs import references
 from kopf._cogs.structs.credentials import Vault
 
@@ -26,7 +26,7 @@ from keelway.cluster.connection import Connection
 from keelway.cluster.watched import WATCHED, Watched
 
 _PAGE: Final = 500
-_LOGIN_AGAIN_SECONDS: Final = 2.0
+_AGAIN_SECONDS: Final = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -73,10 +73,11 @@ class Watches:
         while True:
             try:
                 await self._follow(one)
-            except APIUnauthorizedError as error:
-                # A token that was rotated is read afresh with each request.
-                _log.warning("watch refused", resource=str(one.resource), error=str(error))
-                await asyncio.sleep(_LOGIN_AGAIN_SECONDS)
+            except (APIClientError, WatchingError) as error:
+                if not _begins_anew(error):
+                    raise
+                _log.warning("watch begins anew", resource=str(one.resource), error=str(error))
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _follow(self, one: Watched) -> None:
         resource = one.resource
@@ -109,6 +110,15 @@ class Watches:
                 resource = one.resource
                 settings.watching.label_selectors[resource.group, resource.version, resource.plural] = one.selector
         return settings
+
+
+def _begins_anew(error: Exception) -> bool:
+    """Whether the watch can go on by itself, though Kopf gives it up.
+
+    401: a token that was rotated is read afresh with each request. 410: the list took longer than etcd keeps its
+    history. WatchingError: the API server ended the watch with an error event, for it is busy or about to stop.
+    """
+    return isinstance(error, WatchingError) or (isinstance(error, APIClientError) and error.status in (401, 410))
 
 
 class _Login(Vault):

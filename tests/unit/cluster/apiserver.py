@@ -81,11 +81,11 @@ class ApiServer:
             if watched == plural and selected(obj, selector):
                 queue.put_nowait({"type": type_, "object": copy.deepcopy(obj)})
 
-    def break_watches(self, plural: str) -> None:
-        """End the watches of a kind with 410, as when the API server's history is too short."""
+    def break_watches(self, plural: str, code: int = 410) -> None:
+        """End the watches of a kind with an error: 410 is that of a history that is too short."""
         for watched, _, queue in self.watches:
             if watched == plural:
-                queue.put_nowait({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
+                queue.put_nowait({"type": "ERROR", "object": {"kind": "Status", "code": code, "reason": "Expired"}})
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")

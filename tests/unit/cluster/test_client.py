@@ -112,6 +112,16 @@ async def test_the_change_that_a_conflict_told_of_is_looked_at_at_once(
     assert not cluster.cache.put(APPS, changed)
 
 
+async def test_a_status_patch_of_what_is_gone_takes_it_out_of_the_cache(cluster: Cluster, api: ApiServer) -> None:
+    """A pass over it would be tried again and again where the watch has missed its end."""
+    gone = api.put(APPS, an_app())
+    cluster.cache.put(APPS, gone)
+    api.drop(APPS, "team", "web", quietly=True)
+    with pytest.raises(NotFound):
+        await cluster.patch_status(APPS, gone, {"url": "x"})
+    assert cluster.cache.get(APPS, "team", "web") is None
+
+
 async def test_create_is_the_compare_and_swap(cluster: Cluster) -> None:
     await cluster.create(APPS, an_app())
     with pytest.raises(AlreadyExists):

@@ -171,6 +171,35 @@ async def test_after_410_the_watch_goes_on(world: World) -> None:
     assert world.terms == 1
 
 
+async def test_a_list_that_expires_on_its_way_ends_no_term(world: World) -> None:
+    """A big list may take longer than etcd keeps its history; Kopf gives it up then."""
+    world.api.put(APPS, an_app())
+    refused: list[str] = []
+
+    def expire_twice(request: web.Request) -> web.Response | None:
+        is_watch_s = "watch" not in request.query and "Partial" not in request.headers["Accept"]
+        if not is_watch_s or not request.path.endswith("/apps") or len(refused) == 2:
+            return None
+        refused.append(request.path)
+        return refusal(410, "Expired")
+
+    world.api.interfere = expire_twice
+    async with running(world):
+        await until(lambda: world.passes == ["App team/web"], 15)
+    assert len(refused) == 2
+    assert world.terms == 1
+
+
+async def test_a_watch_that_ends_with_an_error_begins_anew(world: World) -> None:
+    """Kopf goes on after 410 alone, and gives up after any other."""
+    async with running(world):
+        await until(lambda: any(plural == "apps" for plural, _, _ in world.api.watches))
+        world.api.break_watches("apps", code=500)
+        world.api.put(APPS, an_app(), quietly=True)
+        await until(lambda: world.passes == ["App team/web"], 15)
+    assert world.terms == 1
+
+
 async def test_sigterm_ends_well_and_gives_the_lease_back(world: World) -> None:
     world.api.put(APPS, an_app())
     world.hold = asyncio.Event()
