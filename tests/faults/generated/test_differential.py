@@ -51,7 +51,7 @@ async def test_some_of_what_the_schema_forbids_is_refused(crowd: Crowd, operator
     await _is_refused(crowd, operator, "apps", _forbidden("apps")[:100])
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(5))
 async def test_changes_of_one_field_of_an_app_leave_no_trace(
     crowd: Crowd, operator: Operator, proxy: Proxy, part: int
 ) -> None:
