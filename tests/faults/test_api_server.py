@@ -45,13 +45,13 @@ def test_an_api_server_that_is_stopped_for_a_while_is_waited_for(
     check(scene, created.state)
 
     story.steps[1].act(scene.tenant)
-    cluster.node("mv", _MANIFEST, "/root/")
+    cluster.node("mv", _MANIFEST, "/var/")
     try:
         eventually("the API server is gone", lambda: not _answers(scene), 60)
         time.sleep(20)
         assert scene.operator.running
     finally:
-        cluster.node("mv", f"/root/{Path(_MANIFEST).name}", _MANIFEST)
+        cluster.node("mv", f"/var/{Path(_MANIFEST).name}", _MANIFEST)
     eventually("the API server is there again", lambda: _answers(scene), 120)
     check(scene, changed.state, 180)
 
