@@ -126,6 +126,7 @@ class ImageReconciler:
 
     async def _look(self, image: Image) -> ImageObserved:
         """The records, and what should be built; a source that cannot be resolved is a finding, not the end."""
+        await self.records.catch_up(image)
         observed = self._recorded(image)
         try:
             target = repository(image, self.settings)

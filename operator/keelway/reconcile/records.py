@@ -15,7 +15,7 @@ from keelway.api.resources import BUILDS
 from keelway.children import names
 from keelway.cluster.cache import is_controlled_by
 from keelway.cluster.client import Cluster
-from keelway.errors import AlreadyExists, NotFound, Terminal
+from keelway.errors import AlreadyExists, NotFound, Terminal, Transient
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.decide import Create
 from keelway.registry.client import Registry
@@ -46,6 +46,16 @@ class Records:
                     records.append(build)
         return tuple(sorted(records, key=lambda build: build.spec.number))
 
+    async def catch_up(self, image: Image) -> None:
+        """Read the newest record that the status tells of, where the cache has none of that name.
+
+        Somebody has deleted it, or the watch is behind: then the same inputs would be built again.
+        """
+        number, namespace = image.status.latest_number, image.metadata.namespace
+        name = names.build_name(image.metadata.name, number)
+        if number and self.cluster.cache.get(BUILDS, namespace, name) is None:
+            await self.cluster.get(BUILDS, namespace, name)
+
     async def create(self, image: Image, observed: ImageObserved, decision: Create, inputs: Inputs) -> Build:
         """The record, before anything is done for it: creating is how a number is claimed (contract.md rule 5)."""
         number = await self._next_number(image, observed, inputs)
@@ -55,9 +65,18 @@ class Records:
                 return Build.parse(await self.cluster.create(BUILDS, record))
             except AlreadyExists:
                 found = await self.cluster.get(BUILDS, image.metadata.namespace, record["metadata"]["name"])
-                if found is not None and _is_open_record_of(image, found):
-                    return Build.parse(found)  # made by a pass whose answer was lost
-                number += 1  # another Image's leftover of the same name, or a record that the watch has yet to bring
+                build = _record_of(image, found)
+                if build is None:
+                    number += 1  # another Image's leftover of the same name, or one that nobody can read
+                elif not ended(build):
+                    return build  # made by a pass whose answer was lost
+                else:
+                    # It may be of these very inputs.
+                    raise Transient(
+                        "RecordsBehind",
+                        f"Build {build.metadata.name} is there already, and known from now on. "
+                        "What comes next is decided anew by itself.",
+                    ) from None
 
     async def _next_number(self, image: Image, observed: ImageObserved, inputs: Inputs) -> int:
         """One more than every number that was ever given here: gaps are fine, reuse is not."""
@@ -114,13 +133,13 @@ def _record(image: Image, number: int, decision: Create, inputs: Inputs) -> dict
     }
 
 
-def _is_open_record_of(image: Image, raw: dict[str, Any]) -> bool:
-    if not is_controlled_by(raw, image.metadata.uid):
-        return False
+def _record_of(image: Image, raw: dict[str, Any] | None) -> Build | None:
+    if raw is None or not is_controlled_by(raw, image.metadata.uid):
+        return None
     try:
-        return not ended(Build.parse(raw))
+        return Build.parse(raw)
     except Terminal:
-        return False
+        return None
 
 
 def beyond_limit(image: Image, observed: ImageObserved) -> list[Build]:

@@ -1,12 +1,14 @@
 """Images through whole passes (`scene.py`): no place, record, Job or Secret is lost, wherever a pass is cut off."""
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from keelway.api.buildrequest import BuildReport, Step
 from keelway.api.resources import BUILDS, CONFIG_MAPS, IMAGES, JOBS, PODS
 from keelway.reconcile.outcome import Key
 from tests.unit.cluster.apiserver import refusal
@@ -308,6 +310,26 @@ class TestARecord:
         await scene.later(10)
         assert scene.builds() == {"hello-1": "Open"}
         assert scene.running() == ["team-a/hello-1"]
+
+    @pytest.mark.parametrize("told", [True, False])
+    async def test_that_the_watch_has_yet_to_bring_is_not_made_again(self, scene: Scene, told: bool) -> None:
+        """As after a start with lists of before. Either the status tells of it, or its name is found taken."""
+        scene.image("team-a")
+        await scene.settle()
+        scene.job_ends("team-a/hello-1", BuildReport(ok=False, step=Step.BUILD, reason="BuildFailed", message="no"))
+        await scene.settle()
+
+        async with playing() as later:
+            objects = [scene.get(BUILDS, "team-a", "hello-1"), scene.get(IMAGES, "team-a", "hello")]
+            text = json.dumps(objects).replace(scene.settings.registry, later.settings.registry)
+            record, image = json.loads(text)
+            later.api.put(BUILDS, record)
+            later.put(IMAGES, image if told else {**image, "status": {}})
+            await later.settle()
+            await later.later(10)
+
+            assert list(later.builds()) == ["hello-1"]
+            assert later.ready() == ("False", "BuildFailed")
 
     async def test_that_was_overtaken_is_closed(self, scene: Scene) -> None:
         scene.image("team-a")
