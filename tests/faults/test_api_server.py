@@ -48,7 +48,7 @@ def test_an_api_server_that_is_stopped_for_a_while_is_waited_for(
     cluster.node("mv", _MANIFEST, "/var/")
     try:
         eventually("the API server is gone", lambda: not _answers(scene), 60)
-        time.sleep(20)
+        time.sleep(10)
         assert scene.operator.running
     finally:
         cluster.node("mv", f"/var/{Path(_MANIFEST).name}", _MANIFEST)
