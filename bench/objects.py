@@ -10,7 +10,7 @@ from keelway.api.resources import Resource
 from keelway.children import APP_CHILDREN
 from keelway.children.base import KEEP
 from keelway.children.context import AppContext, RunImage
-from keelway.reconcile.children import _complete
+from keelway.reconcile.children import complete
 
 Object = dict[str, Any]
 
@@ -117,7 +117,7 @@ def children(raw_app: Mapping[str, Any], raw_image: Mapping[str, Any]) -> list[t
     context = AppContext(App.parse(raw_app), run)
     built = [(kind, kind.build(context)) for kind in APP_CHILDREN]
     return [
-        (kind.resource, _complete(raw_app, kind, child, None))
+        (kind.resource, complete(raw_app, kind, child, None))
         for kind, child in built
         if child is not None and child is not KEEP
     ]

@@ -45,7 +45,8 @@ class Replica:
 
 @contextmanager
 def standby(cluster: Cluster, *wrapper: str) -> Iterator[Replica]:
-    """A second replica, which waits."""
+    """A second replica, which waits; at the end the audit log has to know of never two writers meanwhile."""
+    audit = Audit.from_now(cluster)
     proxy = cluster.proxy()
     proxy.start()
     operator = cluster.operator(proxy, ANOTHER, wrapper)
@@ -59,6 +60,7 @@ def standby(cluster: Cluster, *wrapper: str) -> Iterator[Replica]:
             operator.thaw()
             operator.stop()
         proxy.stop()
+    never_two_writers(audit)
 
 
 @pytest.mark.subset
@@ -67,13 +69,11 @@ def test_a_leader_that_is_killed_is_replaced(
 ) -> None:
     story = day_with_both(commons)
     created, *_ = undisturbed.of(story, scene)
-    audit = Audit.from_now(cluster)
     with standby(cluster) as other:
         story.steps[0].act(scene.tenant)
         scene.operator.kill()
         takes_over(other, since=time.monotonic())
         check(of(scene, other), created.state)
-    never_two_writers(audit)
 
 
 def test_a_leader_that_is_cut_off_writes_no_more(
@@ -81,7 +81,6 @@ def test_a_leader_that_is_cut_off_writes_no_more(
 ) -> None:
     story = life_of_an_app(commons)
     created, changed, *_ = undisturbed.of(story, scene)
-    audit = Audit.from_now(cluster)
     first = Replica(scene.operator, scene.proxy)
     with standby(cluster) as other:
         with first.proxy.faulty(Rule(everything(), BlackHole())):
@@ -94,7 +93,6 @@ def test_a_leader_that_is_cut_off_writes_no_more(
         check(of(scene, other), changed.state)
         assert other.leads
         assert not first.leads
-    never_two_writers(audit)
 
 
 def test_a_leader_that_was_frozen_wakes_up_as_none(
@@ -102,7 +100,6 @@ def test_a_leader_that_was_frozen_wakes_up_as_none(
 ) -> None:
     story = life_of_an_app(commons)
     created, *_ = undisturbed.of(story, scene)
-    audit = Audit.from_now(cluster)
     first = Replica(scene.operator, scene.proxy)
     with standby(cluster) as other:
         story.steps[0].act(scene.tenant)
@@ -116,7 +113,6 @@ def test_a_leader_that_was_frozen_wakes_up_as_none(
             scene.tenant.wait(f"app/more-{n}")
         scene.tenant.run("delete", *(f"app/more-{n}" for n in range(20)), "--wait=false")
         check(of(scene, other), created.state)
-    never_two_writers(audit)
 
 
 def test_clocks_that_are_off_do_no_harm(
@@ -126,7 +122,6 @@ def test_clocks_that_are_off_do_no_harm(
     story = life_of_an_app(commons)
     created, changed, *_ = undisturbed.of(story, scene)
     scene.operator.kill()
-    audit = Audit.from_now(cluster)
     # Under the same name, so it leads at once.
     first = Replica(cluster.operator(scene.proxy, IDENTITY, ["skewed.py", "+30"]), scene.proxy)
     first.operator.start()
@@ -145,7 +140,6 @@ def test_clocks_that_are_off_do_no_harm(
             check(of(scene, other), changed.state)
     finally:
         first.operator.kill()
-    never_two_writers(audit)
 
 
 def test_an_api_server_that_was_gone_for_five_minutes_is_served_within_15_s(
@@ -154,7 +148,6 @@ def test_an_api_server_that_was_gone_for_five_minutes_is_served_within_15_s(
     """To one replica it answers 503 all the while, to the other nothing at all."""
     story = life_of_an_app(commons)
     created, changed, scaled, _ = undisturbed.of(story, scene)
-    audit = Audit.from_now(cluster)
     first = Replica(scene.operator, scene.proxy)
     with standby(cluster) as second:
         story.steps[0].act(scene.tenant)
@@ -183,7 +176,6 @@ def test_an_api_server_that_was_gone_for_five_minutes_is_served_within_15_s(
         takes_over(other, since=time.monotonic())
         story.steps[2].act(scene.tenant)
         check(of(scene, other), scaled.state)
-    never_two_writers(audit)
 
 
 def test_a_leader_that_is_asked_to_end_hands_over_in_the_middle_of_its_work(
@@ -191,7 +183,6 @@ def test_a_leader_that_is_asked_to_end_hands_over_in_the_middle_of_its_work(
 ) -> None:
     story = life_of_an_app(commons)
     created, changed, *_ = undisturbed.of(story, scene)
-    audit = Audit.from_now(cluster)
     with standby(cluster) as other:
         story.steps[0].act(scene.tenant)
         eventually("it is at work", lambda: scene.writes, 30)
@@ -202,7 +193,6 @@ def test_a_leader_that_is_asked_to_end_hands_over_in_the_middle_of_its_work(
         check(of(scene, other), created.state)
         story.steps[1].act(scene.tenant)
         check(of(scene, other), changed.state)
-    never_two_writers(audit)
 
 
 def test_a_rolling_update_of_the_operator_ends(

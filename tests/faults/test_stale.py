@@ -24,6 +24,14 @@ def in_the_past(scene: Scene, lateness: float, which: str = "") -> Iterator[None
         yield
 
 
+def begins_in_the_past(scene: Scene, expected: Snapshot, lateness: float = 3, which: str = "") -> None:
+    """Killed and started again in the past, the operator leaves all as it is."""
+    scene.operator.kill()
+    with in_the_past(scene, lateness, which):
+        scene.restart()
+        check(scene, expected)
+
+
 def test_an_operator_that_starts_in_the_past_undoes_nothing(
     scene: Scene, commons: Commons, undisturbed: Undisturbed
 ) -> None:
@@ -38,16 +46,10 @@ def test_an_operator_that_starts_in_the_past_undoes_nothing(
     change.act(scene.tenant)
     check(scene, changed.state)
 
-    scene.operator.kill()
-    with in_the_past(scene, 3):
-        scene.restart()
-        check(scene, changed.state)
+    begins_in_the_past(scene, changed.state)
     delete.act(scene.tenant)
     check(scene, deleted.state)
-    scene.operator.kill()
-    with in_the_past(scene, 3):
-        scene.restart()
-        check(scene, deleted.state)
+    begins_in_the_past(scene, deleted.state)
 
 
 def test_an_operator_that_knows_an_app_of_before_leaves_the_new_one_alone(
@@ -64,10 +66,7 @@ def test_an_operator_that_knows_an_app_of_before_leaves_the_new_one_alone(
     story.steps[0].act(scene.tenant)
     check(scene, created.state)
 
-    scene.operator.kill()
-    with in_the_past(scene, 3):
-        scene.restart()
-        check(scene, created.state)
+    begins_in_the_past(scene, created.state)
 
 
 def test_an_image_whose_records_come_late_is_not_built_again(
@@ -78,10 +77,7 @@ def test_an_image_whose_records_come_late_is_not_built_again(
     story.steps[0].act(scene.tenant)
     check(scene, built.state)
 
-    scene.operator.kill()
-    with in_the_past(scene, 5, "/(builds|jobs)$"):
-        scene.restart()
-        check(scene, built.state)
+    begins_in_the_past(scene, built.state, 5, "/(builds|jobs)$")
 
 
 @pytest.fixture

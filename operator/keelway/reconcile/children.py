@@ -70,7 +70,7 @@ class Settler:
             raise _name_conflict(kind, name, live)
         if "deletionTimestamp" in live["metadata"]:
             return live  # made anew once it is gone, which its watch tells
-        return await self._update(kind, _complete(owner, kind, child, live), live)
+        return await self._update(kind, complete(owner, kind, child, live), live)
 
     async def _prune(self, owner: Mapping[str, Any], resource: Resource, keep: str | None) -> None:
         for live in self._children(owner, resource):
@@ -81,7 +81,7 @@ class Settler:
     async def _first_apply(self, owner: Mapping[str, Any], kind: ChildKind[Any], child: Mapping[str, Any]) -> Object:
         """Contract rule 7: our cache sees our own label only, and a forced apply takes anything over."""
         try:
-            return await self._cluster.apply_new(kind.resource, _complete(owner, kind, child, None))
+            return await self._cluster.apply_new(kind.resource, complete(owner, kind, child, None))
         except Conflict:
             return await self._found(owner, kind, child)
 
@@ -95,7 +95,7 @@ class Settler:
         live = await self._cluster.get(kind.resource, namespace, name)
         if live is None:
             raise Transient("ChildGone", f"{kind.resource.kind} {name} just went. It is made anew by itself.")
-        return await self._update(kind, _complete(owner, kind, child, live), live)
+        return await self._update(kind, complete(owner, kind, child, live), live)
 
     async def _update(self, kind: ChildKind[Any], wanted: Object, live: Object) -> Object:
         """Contract rule 8: nothing is written while the hash is the same and the object is as it was wanted."""
@@ -191,7 +191,7 @@ class Settler:
                 yield live
 
 
-def _complete(
+def complete(
     owner: Mapping[str, Any], kind: ChildKind[Any], child: Mapping[str, Any], live: Mapping[str, Any] | None
 ) -> Object:
     """The child with owner reference, namespace and annotations: exactly what is applied, and hashed."""

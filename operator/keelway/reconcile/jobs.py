@@ -77,7 +77,11 @@ class Jobs:
         async for secret in self.cluster.list(SECRETS, self.namespace, IMAGE_UID_LABEL, metadata_only=True):
             metadata = secret["metadata"]
             age = self.clock() - datetime.fromisoformat(metadata["creationTimestamp"])
-            has_job = self.cluster.cache.get(JOBS, self.namespace, metadata["name"]) is not None
-            if not has_job and age > _WITHOUT_JOB:
+            if age > _WITHOUT_JOB and not await self._has_job(metadata["name"]):
                 await self.cluster.delete_object(SECRETS, secret)
         return _SWEEP_INTERVAL
+
+    async def _has_job(self, name: str) -> bool:
+        """Asked afresh where the cache has none: the watch may be behind, and a Secret taken breaks a running build."""
+        known = self.cluster.cache.get(JOBS, self.namespace, name)
+        return known is not None or await self.cluster.get(JOBS, self.namespace, name) is not None

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -481,6 +482,16 @@ class TestAJob:
         (secret,) = scene.secrets()
         assert [secret["metadata"]["uid"]] == lost
         assert scene.running() == ["team-a/hello-1"]
+
+    async def test_that_the_watch_has_yet_to_bring_keeps_its_secret(self, scene: Scene) -> None:
+        scene.image("team-a")
+        await scene.settle()
+        (job,) = scene.jobs().values()
+        scene.cluster.cache.remove(JOBS, job)
+        scene.now += timedelta(minutes=10)
+        for chore in scene.chores:
+            await chore()
+        assert len(scene.secrets()) == 1
 
     async def test_goes_with_its_secret_when_it_ended(self, scene: Scene) -> None:
         scene.image("team-a")

@@ -42,15 +42,15 @@ def _job_pod(init: dict[str, Any] | None = None, main: dict[str, Any] | None = N
 
 
 def test_a_job_has_ended_when_it_says_so() -> None:
-    assert not job_finished({"spec": {"suspend": True}})
+    assert not job_finished({"spec": {}})
     assert not job_finished(_job())
     assert not job_finished({"status": {"conditions": [{"type": "Failed", "status": "False"}]}})
     assert job_finished(_job("Complete"))
     assert job_finished(_job("Failed"))
 
 
-def test_a_suspended_job_has_not_started() -> None:
-    assert job_started({"spec": {"suspend": True}}) is None
+def test_a_job_that_its_controller_has_not_seen_has_not_started() -> None:
+    assert job_started({"spec": {}}) is None
     assert job_started(_job()) is not None
 
 
