@@ -13,6 +13,7 @@ from tests.faults.playing import play_through
 from tests.faults.proxy import Proxy
 from tests.faults.rules import Drop, Hold, Match, Reset, Rule, Stale, lists, watches
 from tests.faults.scene import LEADING_SECONDS, Scene
+from tests.faults.snapshot import Snapshot
 from tests.faults.stories import app, day_with_both, life_of_an_app, life_of_both
 from tests.faults.undisturbed import Undisturbed
 
