@@ -20,6 +20,8 @@ from tests.faults.undisturbed import Undisturbed
 
 SERVED_SECONDS = 30.0
 """From a CRD's coming until its objects are served."""
+AWAY_SECONDS = 10.0
+"""How long the API server is gone: the outage itself, not a wait for something."""
 _MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _APPS = "customresourcedefinition/apps.keelway.dev"
 
@@ -47,7 +49,7 @@ def test_an_api_server_that_is_stopped_for_a_while_is_waited_for(
     cluster.node("mv", _MANIFEST, "/var/")
     try:
         eventually("the API server is gone", lambda: not _answers(scene), 60)
-        time.sleep(10)
+        time.sleep(AWAY_SECONDS)
         assert scene.operator.running
     finally:
         cluster.node("mv", f"/var/{Path(_MANIFEST).name}", _MANIFEST)
