@@ -14,6 +14,7 @@ from tests.faults.cluster import IDENTITY, Cluster
 from tests.faults.commons import Commons
 from tests.faults.oracles import check
 from tests.faults.playing import play_through
+from tests.faults.rules import watches
 from tests.faults.scene import LEADING_SECONDS, Scene
 from tests.faults.stories import Step, app, day_with_both, life_of_an_app
 from tests.faults.undisturbed import Undisturbed
@@ -132,6 +133,21 @@ def test_a_permission_that_is_taken_away_is_named_and_its_return_is_noticed(
         eventually("it says so", lambda: "cannot list resource" in scene.operator.log.read_text(), 30)
         assert scene.operator.running
     check(scene, changed.state)
+
+
+def test_a_watch_that_is_cut_and_may_not_be_opened_again_goes_on_with_its_permission(
+    scene: Scene, commons: Commons, undisturbed: Undisturbed
+) -> None:
+    story = life_of_an_app(commons)
+    created, changed, *_ = undisturbed.of(story, scene)
+    story.steps[0].act(scene.tenant)
+    check(scene, created.state)
+    with without_permission(scene, "services"):
+        assert scene.proxy.cut_watches(watches("/services$")) == 1
+        eventually("it says so", lambda: "services is forbidden" in scene.operator.log.read_text(), 60)
+        assert scene.operator.running
+        story.steps[1].act(scene.tenant)
+    check(scene, changed.state, 120)
 
 
 @contextmanager

@@ -8,16 +8,20 @@ from functools import partial
 
 import pytest
 
+from tests.e2e.patience import eventually
 from tests.faults.commons import Commons
+from tests.faults.oracles import arrives_at
 from tests.faults.playing import play_with_kills
 from tests.faults.rules import writes
 from tests.faults.scene import Scene, killed_after, killed_before
-from tests.faults.stories import day_with_both, life_of_both
+from tests.faults.snapshot import objects
+from tests.faults.stories import day_with_both, image, life_of_both
 from tests.faults.undisturbed import Undisturbed
 
 OF_THE_APP = writes("/(apps|deployments|services|horizontalpodautoscalers)(/|$)")
 OF_THE_IMAGE = writes("/(images|builds|jobs|secrets|pods)(/|$)")
 OF_A_RECORD = writes("/builds/[^/]+/status$")
+A_SECRET = writes("/secrets$")
 MOST = 11
 """No step writes more often for either; one that comes to do so fails `test_there_is_a_case_for_every_write`."""
 
@@ -51,3 +55,19 @@ def test_an_image_outlives_a_kill_between_its_tag_and_its_record(
 ) -> None:
     # The first status of a record is that of a build done, the second, after the test, of a version that is tagged.
     play_with_kills(scene, undisturbed, day_with_both(commons), partial(killed_before, count=2, which=OF_A_RECORD))
+
+
+def test_a_builds_secret_that_never_got_its_job_goes_with_its_image(scene: Scene) -> None:
+    with killed_after(scene, count=1, which=A_SECRET) as crash:
+        scene.tenant.apply(image("one"))
+        assert crash.happened.wait(60)
+    eventually("it is dead", lambda: not scene.operator.running, 10)
+    scene.tenant.run("delete", "image/made", "--timeout=30s")
+    eventually("the Secret alone is left", lambda: kinds(scene) == ["Secret"], 60)
+
+    scene.restart()
+    arrives_at(scene, {})
+
+
+def kinds(scene: Scene) -> list[str]:
+    return [one["kind"] for one in objects(scene.api, scene.namespace)]

@@ -1,15 +1,16 @@
 """The work queue: which object is looked at next.
 
 A key is in it once, however often it is added; it is never given to two workers at once, and comes again when it was
-added while it was worked on. Namespaces take turns, so that one with 2,000 changing Apps does not keep others waiting.
-Plain asyncio, for one event loop; `runner.py` takes the keys, `routes.py` finds them.
+added while it was worked on. Namespaces take turns, so that one with 2,000 changing Apps does not keep others waiting,
+and none has more than its share of the workers, so that one whose passes hang does not either. Plain asyncio, for one
+event loop; `runner.py` takes the keys, `routes.py` finds them.
 """
 
 import asyncio
 import heapq
 import itertools
 import random
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 from keelway.reconcile.outcome import Key
@@ -30,10 +31,13 @@ class Backoff:
 
 
 class WorkQueue:
-    """Keys that are ready, keys that become ready, and keys being worked on."""
+    """Keys that are ready, keys that become ready, and keys being worked on: at most `of_one` of one namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_one: int) -> None:
+        self._of_one = of_one
         self._ready: OrderedDict[str, deque[Key]] = OrderedDict()
+        self._held: OrderedDict[str, deque[Key]] = OrderedDict()
+        self._running_of: Counter[str] = Counter()
         self._waiting_since: dict[Key, float] = {}
         self._running: set[Key] = set()
         self._dirty: set[Key] = set()
@@ -53,8 +57,10 @@ class WorkQueue:
             return
         self._due.pop(key, None)  # its pass will say anew when it wants to come back
         self._waiting_since[key] = _now()
-        self._ready.setdefault(key.namespace, deque()).append(key)
-        self._wake_one()
+        line = self._line_of(key.namespace)
+        line.setdefault(key.namespace, deque()).append(key)
+        if line is self._ready:
+            self._wake_one()
 
     def add_after(self, key: Key, delay: float) -> None:
         """Ready in `delay` seconds, or when it was due before, if that is earlier."""
@@ -94,15 +100,22 @@ class WorkQueue:
                 raise
         namespace, keys = self._ready.popitem(last=False)
         key = keys.popleft()
-        if keys:
-            self._ready[namespace] = keys  # at the end: the others' turn
         del self._waiting_since[key]
         self._running.add(key)
+        self._running_of[namespace] += 1
+        if keys:
+            self._line_of(namespace)[namespace] = keys  # at the end: the others' turn
         return key
 
     def done(self, key: Key) -> None:
         """The pass is over."""
         self._running.discard(key)
+        self._running_of[key.namespace] -= 1
+        if not self._running_of[key.namespace]:
+            del self._running_of[key.namespace]
+        if key.namespace in self._held:
+            self._ready[key.namespace] = self._held.pop(key.namespace)
+            self._wake_one()
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
@@ -127,6 +140,9 @@ class WorkQueue:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def _line_of(self, namespace: str) -> OrderedDict[str, deque[Key]]:
+        return self._ready if self._running_of[namespace] < self._of_one else self._held
 
     def _wake_one(self) -> None:
         while self._takers:

@@ -168,7 +168,8 @@ class Term:
 @asynccontextmanager
 async def opened(ground: Ground, assemble: Assemble) -> AsyncIterator[Term]:
     """A term with its parts, which are closed when the block ends."""
-    cache, queue = Cache(), WorkQueue()
+    # The rest goes on where one namespace's passes all hang, at a git server that never answers say.
+    cache, queue = Cache(), WorkQueue(of_one=max(1, ground.workers * 3 // 4))
     router = Router(cache, queue, ground.metrics)
     cluster = Cluster(ground.connection, cache, ground.gate, router)
     async with assemble(cluster, queue.add) as parts:

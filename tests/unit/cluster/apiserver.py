@@ -39,6 +39,8 @@ class ApiServer:
     queries: list[str] = field(default_factory=list)
     interfere: Interference = lambda request: None
     hang: bool = False
+    hold: asyncio.Event | None = None
+    """Until it is set, no write is answered."""
     version: int = 100
     watches: list[tuple[str, str, asyncio.Queue[dict[str, Any] | None]]] = field(default_factory=list)
     url: str = ""
@@ -92,6 +94,8 @@ class ApiServer:
         self.queries.append(request.query_string)
         if self.hang:
             await asyncio.sleep(3600)
+        if self.hold is not None and request.method != "GET":
+            await self.hold.wait()
         answer = self.interfere(request)
         if answer is not None:
             return answer

@@ -1,5 +1,6 @@
 """The verbs: gate, cache, preconditions, errors (contract rules 2 and 6, "Errors", "Leadership")."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -10,11 +11,12 @@ from kubernetes.aio.client import Configuration
 
 from keelway.api.resources import APPS, DEPLOYMENTS, IMAGES, SECRETS, Resource
 from keelway.cluster.cache import Cache
-from keelway.cluster.client import Cluster, merge_patch
+from keelway.cluster.client import WRITES_AT_ONCE, Cluster, merge_patch
 from keelway.cluster.connection import Connection, Request
 from keelway.cluster.gate import WriteGate, always_open
 from keelway.errors import AlreadyExists, Conflict, Forbidden, Invalid, KeelwayError, NotFound, NotLeader, Transient
 from tests.unit.cluster.apiserver import ApiServer, connected, refusal
+from tests.unit.conditions import until
 from tests.unit.web import serve
 
 
@@ -341,3 +343,23 @@ def test_a_merge_patch_is_the_smallest_that_leads_there(
     before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any]
 ) -> None:
     assert merge_patch(before, after) == patch
+
+
+async def test_a_burst_of_writes_leaves_the_api_server_to_others_and_ends_with_the_lease(
+    connection: Connection, api: ApiServer
+) -> None:
+    gate = always_open()
+    cluster = Cluster(connection, Cache(), gate)
+    api.hold = asyncio.Event()
+    writes = [
+        asyncio.create_task(cluster.create(APPS, {"metadata": {"name": f"web-{n}", "namespace": f"team-{n % 3}"}}))
+        for n in range(30)
+    ]
+    await until(lambda: len(api.requests) == WRITES_AT_ONCE)
+    await cluster.get(APPS, "team", "web")  # a read is not kept waiting
+
+    gate.shut()
+    api.hold.set()
+    ends = await asyncio.gather(*writes, return_exceptions=True)
+    assert len(api.writes) == WRITES_AT_ONCE
+    assert sum(isinstance(end, NotLeader) for end in ends) == 30 - WRITES_AT_ONCE

@@ -22,7 +22,7 @@ from keelway.engine.metrics import Metrics
 from keelway.engine.term import Parts
 from keelway.reconcile.outcome import Key, Outcome
 from tests.unit.cluster.apiserver import ApiServer, connected, refusal
-from tests.unit.engine.conditions import until
+from tests.unit.conditions import until
 
 FAST = Timing(lease=2.0, renew=1.0, retry=0.1, call=0.3)
 

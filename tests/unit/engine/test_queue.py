@@ -22,14 +22,14 @@ async def taken(queue: WorkQueue, count: int) -> list[str]:
 
 
 async def test_a_key_is_in_it_once() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     for _ in range(3):
         queue.add(key("a"))
     assert queue.depth == 1
 
 
 async def test_a_key_added_while_it_is_worked_on_comes_again_afterwards_once() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     queue.add(key("a"))
     one = await queue.get()
     queue.add(key("a"))
@@ -40,7 +40,7 @@ async def test_a_key_added_while_it_is_worked_on_comes_again_afterwards_once() -
 
 
 async def test_namespaces_take_turns() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     for number in range(2000):
         queue.add(key(f"big-{number}", "big"))
     queue.add(key("small", "small"))
@@ -48,14 +48,14 @@ async def test_namespaces_take_turns() -> None:
 
 
 async def test_within_a_namespace_the_first_come_is_the_first_served() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     for name in "abc":
         queue.add(key(name))
     assert await taken(queue, 3) == ["a", "b", "c"]
 
 
 async def test_a_worker_that_waits_is_woken() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     queue.add(key("a"))
@@ -63,7 +63,7 @@ async def test_a_worker_that_waits_is_woken() -> None:
 
 
 async def test_a_worker_cancelled_at_the_moment_of_waking_loses_no_key() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     queue.add(key("a"))
@@ -72,14 +72,14 @@ async def test_a_worker_cancelled_at_the_moment_of_waking_loses_no_key() -> None
 
 
 async def test_delayed_keys_come_in_the_order_of_their_times() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     queue.add_after(key("late"), 0.05)
     queue.add_after(key("soon"), 0.01)
     assert await taken(queue, 2) == ["soon", "late"]
 
 
 async def test_of_two_delays_the_earlier_counts() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     queue.add_after(key("a"), 60)
     queue.add_after(key("a"), 0.01)
     queue.add_after(key("a"), 60)
@@ -88,7 +88,7 @@ async def test_of_two_delays_the_earlier_counts() -> None:
 
 
 async def test_an_event_does_not_wait_for_a_delay_and_ends_it() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     queue.add_after(key("a"), 0.02)
     queue.add(key("a"))
     assert await taken(queue, 1) == ["a"]
@@ -97,7 +97,7 @@ async def test_an_event_does_not_wait_for_a_delay_and_ends_it() -> None:
 
 
 async def test_failures_of_a_key_come_back_ever_later() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     steady = Backoff(first=0.2, longest=60, jitter=0)
     assert [queue.retry(key("a"), steady) for _ in range(4)] == [0.2, 0.4, 0.8, 1.6]
     assert queue.retry(key("b"), steady) == 0.2
@@ -106,14 +106,14 @@ async def test_failures_of_a_key_come_back_ever_later() -> None:
 
 
 async def test_another_sort_of_failure_begins_anew() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     queue.retry(key("a"), Backoff(0.2, 60, 0))
     queue.retry(key("a"), Backoff(0.2, 60, 0))
     assert queue.retry(key("a"), Backoff(10, 300, 0)) == 10
 
 
 async def test_what_the_other_side_asked_for_is_the_least_delay() -> None:
-    assert WorkQueue().retry(key("a"), Backoff(0.2, 60, 0), at_least=7) == 7
+    assert WorkQueue(of_one=32).retry(key("a"), Backoff(0.2, 60, 0), at_least=7) == 7
 
 
 @pytest.mark.parametrize("attempt", [10, 1_000_000])
@@ -125,8 +125,37 @@ def test_a_delay_has_its_longest_and_some_jitter(attempt: int) -> None:
 
 
 async def test_how_long_the_first_has_waited_is_known() -> None:
-    queue = WorkQueue()
+    queue = WorkQueue(of_one=32)
     assert queue.oldest_wait == 0
     queue.add(key("a"))
     await asyncio.sleep(0.01)
     assert queue.oldest_wait >= 0.01
+
+
+async def test_a_namespace_whose_passes_do_not_end_leaves_workers_to_others() -> None:
+    queue = WorkQueue(of_one=2)
+    for name in "abc":
+        queue.add(key(name, "stuck"))
+    hanging = [await queue.get(), await queue.get()]
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.add(key("d", "stuck"))
+    queue.add(key("other", "free"))
+    assert (await asyncio.wait_for(waiting, 2)).name == "other"
+    assert queue.depth == 2
+
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.done(hanging[0])
+    assert (await asyncio.wait_for(waiting, 2)).name == "c"
+
+
+async def test_a_key_that_comes_again_waits_for_its_namespaces_share() -> None:
+    queue = WorkQueue(of_one=1)
+    queue.add(key("a"))
+    queue.add(key("b"))
+    one = await queue.get()
+    queue.add(key("a"))
+    queue.done(one)
+    assert await taken(queue, 2) == ["b", "a"]

@@ -11,7 +11,7 @@ from keelway.engine.queue import WorkQueue
 from keelway.engine.runner import Runner
 from keelway.errors import Invalid, NotFound, NotLeader, Terminal, Transient, Waiting
 from keelway.reconcile.outcome import Key, Outcome
-from tests.unit.engine.conditions import until
+from tests.unit.conditions import until
 
 KEY = Key("App", "team", "web")
 
@@ -20,7 +20,7 @@ class Recorder(WorkQueue):
     """A queue that only notes when a key is to come back."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(of_one=32)
         self.delays: list[float] = []
 
     def add_after(self, key: Key, delay: float) -> None:

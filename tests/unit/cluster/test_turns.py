@@ -1,0 +1,98 @@
+"""Turns: bounded altogether and for each namespace, fair between namespaces, none lost."""
+
+import asyncio
+
+import pytest
+
+from keelway.cluster.turns import Turns
+
+
+class Writers:
+    """Starts writers that hold their turn until they are let go; `order` tells who got one."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.order: list[str] = []
+        self._turns = turns
+        self._ends: dict[str, asyncio.Event] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def come(self, *names: str) -> None:
+        """Names are `namespace/writer`."""
+        for name in names:
+            self._ends[name] = asyncio.Event()
+            self._tasks[name] = asyncio.create_task(self._write(name))
+        await _settled()
+
+    async def end(self, name: str) -> None:
+        self._ends[name].set()
+        await self._tasks[name]
+        await _settled()
+
+    async def cancel(self, *names: str) -> None:
+        for name in names:
+            self._tasks[name].cancel()
+        await asyncio.gather(*(self._tasks[name] for name in names), return_exceptions=True)
+        await _settled()
+
+    async def _write(self, name: str) -> None:
+        async with self._turns.turn(name.partition("/")[0]):
+            self.order.append(name)
+            await self._ends[name].wait()
+
+
+async def _settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_no_more_than_so_many_at_once() -> None:
+    writers = Writers(Turns(at_once=2, of_one=2))
+    await writers.come("a/1", "a/2", "b/1")
+    assert writers.order == ["a/1", "a/2"]
+    await writers.end("a/1")
+    assert writers.order == ["a/1", "a/2", "b/1"]
+
+
+async def test_a_namespace_never_holds_them_all() -> None:
+    writers = Writers(Turns(at_once=3, of_one=2))
+    await writers.come("a/1", "a/2", "a/3")
+    assert writers.order == ["a/1", "a/2"]
+    await writers.come("b/1")
+    assert writers.order == ["a/1", "a/2", "b/1"]
+    await writers.end("a/2")
+    assert writers.order[-1] == "a/3"
+
+
+async def test_namespaces_take_turns() -> None:
+    writers = Writers(Turns(at_once=1, of_one=1))
+    await writers.come("a/1", "a/2", "a/3", "b/1")
+    for name in ("a/1", "a/2", "b/1"):
+        await writers.end(name)
+    assert writers.order == ["a/1", "a/2", "b/1", "a/3"]
+
+
+async def test_who_no_longer_waits_is_passed_over() -> None:
+    writers = Writers(Turns(at_once=1, of_one=1))
+    await writers.come("a/1", "a/2", "a/3")
+    await writers.cancel("a/2")
+    await writers.end("a/1")
+    assert writers.order == ["a/1", "a/3"]
+
+
+async def test_a_turn_granted_at_the_moment_of_cancelling_goes_to_the_next() -> None:
+    turns = Turns(at_once=1, of_one=1)
+    writers = Writers(turns)
+    async with turns.turn("a"):
+        await writers.come("a/1", "a/2")
+        granted = writers._tasks["a/1"]
+    granted.cancel()  # a/1 has its turn since the block ended, and has not run yet
+    await _settled()
+    assert writers.order == ["a/2"]
+
+
+async def test_a_write_that_fails_gives_its_turn_back() -> None:
+    turns = Turns(at_once=1, of_one=1)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="refused"):
+            async with turns.turn("a"):
+                raise ValueError("refused")
