@@ -1,5 +1,6 @@
 """A user of Keelway with a namespace of their own: all that a test does goes through here, as kubectl would do it."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,16 +67,20 @@ class Tenant:
     ) -> JsonObject:
         """The condition, as soon as it gives that reason for today's generation."""
 
-        seen: list[JsonObject] = [{}]
-
-        def now() -> JsonObject | None:
+        path = f'{{.status.conditions[?(@.type=="{type_}")].reason}}'
+        until = time.monotonic() + seconds
+        while True:
+            left = max(1, round(until - time.monotonic()))
+            # One process that watches, where asking twice a second would take a good part of a processor.
+            waited = ("wait", f"--for=jsonpath={path}={reason}", what, f"--timeout={left}s")
+            self.kubectl.run(f"--namespace={self.namespace}", *waited, check=False, timeout=left + 30)
             found = self.get(what)
-            conditions = {one["type"]: one for one in found.get("status", {}).get("conditions", [])}
-            told = seen[0] = conditions.get(type_, {})
-            current = told.get("observedGeneration") == found["metadata"]["generation"]
-            return told if current and told["reason"] == reason else None
-
-        return eventually(lambda: f"{what} has {type_} with reason {reason}, not {seen[0]}", now, seconds)
+            told: JsonObject = next((one for one in _conditions_of(found) if one["type"] == type_), {})
+            if told.get("reason") == reason and told["observedGeneration"] == found["metadata"]["generation"]:
+                return told
+            if time.monotonic() > until:
+                raise AssertionError(f"not within {seconds:.0f} s: {what} has {type_} with reason {reason}, not {told}")
+            time.sleep(0.2)  # an older generation's, or none any more
 
     def version(self, image: str) -> str:
         """The Image's latest good version, such as v7; numbers may have gaps where builds were interrupted."""
@@ -157,6 +162,11 @@ class Tenant:
         log = _told(self.kubectl, *_OPERATOR_LOG)
         mine = [line for line in log.splitlines() if self.namespace in line]
         return "\n\n".join([*told, "operator:", *mine[-60:]])
+
+
+def _conditions_of(found: JsonObject) -> list[JsonObject]:
+    conditions: list[JsonObject] = found.get("status", {}).get("conditions", [])
+    return conditions
 
 
 _CONDITIONS = (
