@@ -22,13 +22,22 @@ help: ## Show the targets.
 demo: ## Bring everything up, apply examples/hello and call it.
 	@$(PYTHON) -m devcluster demo
 
+# Two clusters wait more than they work, so what needs one of them runs beside what needs the other.
 .PHONY: test
-test: lint unit deploy ## Run everything: lint, types, contracts, unit, integration, e2e.
-	$(BIN)/pytest tests/integration -n 4 -q
-	$(BIN)/pytest tests/faults -m subset -q
-	$(BIN)/pytest tests/e2e -m disturbing -q
+test: lint deploy ## Run everything: lint, types, contracts, unit, integration, faults, e2e.
+	@$(MAKE) --no-print-directory -j2 --output-sync=line test-faults test-one-by-one
 	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
 	$(BIN)/pytest tests/e2e -m last -q
+
+.PHONY: test-faults
+test-faults:
+	$(BIN)/pytest tests/faults -m subset -q
+
+.PHONY: test-one-by-one
+test-one-by-one:
+	$(BIN)/pytest tests/unit -n 4 -q
+	$(BIN)/pytest tests/integration -n 4 -q
+	$(BIN)/pytest tests/e2e -m disturbing -q
 
 .PHONY: setup
 setup: $(STAMPS)/python ## Make the Python environment in .venv.

@@ -21,7 +21,7 @@ PAGE: Final = 500
 MANAGER: Final = "keelway"
 WRITES_AT_ONCE: Final = 8
 """As fast as 32 on the bench, and an API server of two processors still answers others (ADR 16)."""
-WRITES_OF_A_NAMESPACE: Final = 6
+WRITE_TURN_SECONDS: Final = 2.0
 _METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 # Written by the pass over their App and by nobody else: that pass has the answer and need not be woken by it.
@@ -49,7 +49,7 @@ class Cluster:
         self.cache = cache
         self._connection = connection
         self._gate = gate
-        self._turns = Turns(WRITES_AT_ONCE, WRITES_OF_A_NAMESPACE)
+        self._turns = Turns(WRITES_AT_ONCE, WRITE_TURN_SECONDS)
         self._woken = woken
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:

@@ -6,61 +6,62 @@ little. Plain asyncio, for one event loop; `client.py` takes a turn for every wr
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
 class Turns:
-    """At most `at_once` turns under way, at most `of_one` of them a namespace's.
+    """At most `at_once` turns under way, each for `seconds` at most.
 
-    What a single namespace may not take is what keeps others going where its writes hang, in an admission webhook say.
+    What takes longer hangs, in an admission webhook say, and costs the API server nothing meanwhile: its turn goes to
+    the next, or a few of these would stop everybody.
     """
 
-    def __init__(self, at_once: int, of_one: int) -> None:
+    def __init__(self, at_once: int, seconds: float) -> None:
         self._free = at_once
-        self._of_one = of_one
-        self._taken: Counter[str] = Counter()
+        self._seconds = seconds
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
     async def turn(self, namespace: str) -> AsyncIterator[None]:
-        """Wait for a turn of `namespace`, first come, first served, and hold it for the block."""
+        """Wait for a turn of `namespace`, first come, first served, and have it for the block."""
         await self._take(namespace)
+        over = False
+
+        def end() -> None:
+            nonlocal over
+            if not over:
+                over = True
+                self._give_back()
+
+        timer = asyncio.get_running_loop().call_later(self._seconds, end)
         try:
             yield
         finally:
-            self._give_back(namespace)
+            timer.cancel()
+            end()
 
     async def _take(self, namespace: str) -> None:
+        if self._free:
+            self._free -= 1
+            return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(namespace, deque()).append(mine)
-        self._grant()
         try:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
-                self._give_back(namespace)
+                self._give_back()
             raise
 
-    def _give_back(self, namespace: str) -> None:
-        self._free += 1
-        self._taken[namespace] -= 1
-        if not self._taken[namespace]:
-            del self._taken[namespace]
-        self._grant()
-
-    def _grant(self) -> None:
-        while self._free and (namespace := self._next()) is not None:
-            waiting = self._waiting[namespace]
+    def _give_back(self) -> None:
+        while self._waiting:
+            namespace, waiting = self._waiting.popitem(last=False)
             first = waiting.popleft()
-            self._waiting.move_to_end(namespace)
-            if not waiting:
-                del self._waiting[namespace]
+            if waiting:
+                self._waiting[namespace] = waiting  # at the end: the others' turn
             if not first.done():
                 first.set_result(None)
-                self._free -= 1
-                self._taken[namespace] += 1
-
-    def _next(self) -> str | None:
-        return next((one for one in self._waiting if self._taken[one] < self._of_one), None)
+                return
+        self._free += 1
