@@ -44,7 +44,8 @@ class Healings:
         record = self._records.get(uid)
         if record is None or record.count < FREE:
             return 0.0
-        delay = min(LONGEST, 2.0 ** (record.count - FREE))
+        exponent = min(record.count - FREE, 32)  # far over `LONGEST`; a fight of days would overflow
+        delay = min(LONGEST, 2.0**exponent)
         return max(0.0, record.last + delay - self._clock())
 
     def conflict(self, uid: str, child: str, paths: list[str]) -> Waiting:

@@ -29,6 +29,13 @@ def test_the_pauses_of_a_fight_double_up_to_the_longest() -> None:
     assert max(pauses) == LONGEST
 
 
+def test_a_fight_of_days_is_paused_as_one_of_hours() -> None:
+    healings = Healings(Clock())
+    for _ in range(FREE + 2000):
+        healings.begin("u1", "other")
+    assert healings.pause("u1") == LONGEST
+
+
 def test_a_long_peace_forgives_all() -> None:
     clock = Clock()
     healings = Healings(clock)
