@@ -7,7 +7,6 @@ Later it finds what the watches missed: after 410 Kopf lists again but tells of 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +17,7 @@ from keelway.api.resources import Resource
 from keelway.cluster.client import Cluster
 from keelway.cluster.faults import EXPIRED
 from keelway.cluster.watched import WATCHED, Watched
-from keelway.errors import Conflict, Transient
+from keelway.errors import Conflict, KeelwayError, NotLeader, Transient
 
 Orphans = Callable[[], Iterable[tuple[Resource, Mapping[str, Any]]]]
 """Objects that nobody owns any more and that Kubernetes does not collect, such as Jobs of an Image that is gone."""
@@ -95,9 +94,16 @@ class Sweep:
     async def remove_orphans(self) -> None:
         """Delete what nobody owns any more; only after the barrier, for it is the cache that tells."""
         for resource, obj in self._orphans():
-            _log.info("orphan deleted", resource=str(resource), name=obj["metadata"]["name"])
-            with contextlib.suppress(Conflict):  # another has its name: not what was meant
+            _log.info("orphan found", resource=str(resource), name=obj["metadata"]["name"])
+            try:
                 await self._cluster.delete_object(resource, obj)
+            except NotLeader:
+                raise
+            except Conflict:
+                pass  # another has its name: not what was meant
+            except KeelwayError as error:
+                # One that may not be deleted keeps no other back; the next sweep tries again.
+                _log.warning("orphan not deleted", name=obj["metadata"]["name"], error=str(error))
 
     async def _caught_up(self, one: Watched) -> bool:
         listing = await self._list(one)

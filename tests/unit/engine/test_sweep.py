@@ -161,3 +161,14 @@ async def test_a_kind_that_is_not_served_is_told(world: World) -> None:
     world.api.interfere = no_crd
     with pytest.raises(NotFound, match="builds"):
         await world.sweep.served()
+
+
+async def test_an_orphan_that_may_not_be_deleted_keeps_no_other_back(world: World) -> None:
+    for name in ("held", "free"):
+        metadata = {"name": name, "namespace": "keelway-builds", "labels": {"keelway.dev/image-uid": "gone"}}
+        world.orphans.append((JOBS, world.known(JOBS, {"metadata": metadata})))
+    world.api.interfere = lambda request: (
+        refusal(403, "Forbidden") if (request.method, request.path[-5:]) == ("DELETE", "/held") else None
+    )
+    await world.sweep.remove_orphans()
+    assert [name for _, _, name in world.api.objects] == ["held"]
