@@ -19,6 +19,7 @@ from aiohttp import web
 
 from tests.faults.rules import (
     ActiveRule,
+    Asked,
     BlackHole,
     Call,
     Cut,
@@ -63,7 +64,7 @@ class Proxy:
         self._active: tuple[ActiveRule, ...] = ()
         self._writes: list[Write] = []
         self._last_write = time.monotonic()
-        self._lists: dict[str, tuple[int, bytes]] = {}
+        self._lists: dict[Asked, tuple[int, bytes]] = {}
         self._streams: dict[asyncio.Transport, Call] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy", daemon=True)
@@ -158,7 +159,7 @@ class Proxy:
                     return _reset(request)
                 case Pages(limit):
                     call = replace(call, query={**call.query, "limit": str(limit)})
-                case Stale() if (known := active.remembered.get(request.path_qs)) is not None:
+                case Stale() if (known := active.remembered.get(_asked(request))) is not None:
                     return web.Response(status=known[0], body=known[1], content_type="application/json")
                 case LoseAnswer() | Then() as later:
                     after.append(later)
@@ -185,7 +186,7 @@ class Proxy:
             text = await answer.read()
         write = self._note(call, answer.status, body, text)
         if call.is_list and answer.status == 200:
-            self._lists[request.path_qs] = (answer.status, text)
+            self._lists[_asked(request)] = (answer.status, text)
         for later in after:
             if isinstance(later, LoseAnswer):
                 return _reset(request)
@@ -261,6 +262,11 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line + b"\n"
+
+
+def _asked(request: web.Request) -> Asked:
+    """The sweep and the watch list the same; by Accept the one gets metadata, the other whole objects."""
+    return request.path_qs, request.headers.get("Accept", "")
 
 
 async def _hang(request: web.Request) -> web.Response:

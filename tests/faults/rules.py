@@ -14,6 +14,10 @@ _LEASES = re.compile(r"/leases(/|$)")
 _EVENTS = re.compile(r"/events(/|$)")
 
 
+Asked = tuple[str, str]
+"""What a list was asked by: path with query, and Accept."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One request as it came; `agent` is its User-Agent."""
@@ -201,7 +205,7 @@ class ActiveRule:
     """A rule at work: it counts."""
 
     rule: Rule
-    remembered: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+    remembered: Mapping[Asked, tuple[int, bytes]] = field(default_factory=dict)
     matched: int = 0
 
     def strikes(self, call: Call) -> bool:
