@@ -86,11 +86,13 @@ def arrives_at(
 
 def writes_nothing(scene: Scene, seconds: float) -> None:
     """Once converged, nothing is written for so long; what is written must say why."""
+    until = time.monotonic() + SETTLED_SECONDS
     while scene.proxy.quiet_for < 0.5:
+        assert time.monotonic() < until, f"still written: {[str(one) for one in scene.writes[-5:]]}"
         time.sleep(_POLL_SECONDS)
     before = scene.proxy.writes
     time.sleep(seconds)
-    written = [str(one) for one in scene.proxy.writes[len(before) :] if scene.namespace in one.call.path]
+    written = [str(one) for one in scene.proxy.writes[len(before) :] if scene.concerns(one)]
     assert not written, f"written although nothing was to be done: {written}"
 
 
