@@ -27,8 +27,8 @@ class BusyProxy:
 
 
 def a_scene(quiet_for: float) -> Scene:
-    nobody = cast(Any, None)
-    return Scene(nobody, nobody, cast(Any, BusyProxy(quiet_for)), nobody, "team")
+    nobody = cast("Any", None)
+    return Scene(nobody, nobody, cast("Any", BusyProxy(quiet_for)), nobody, "team")
 
 
 def test_what_is_written_in_the_builds_namespace_counts_too() -> None:
