@@ -10,7 +10,7 @@ from keelway.children import names
 
 @dataclass(frozen=True)
 class JobSeen:
-    """A Job at one moment: of which namespace its Image is, and whether it was let go and has not ended."""
+    """A Job at one moment: of which namespace its Image is, and whether it was there and had not ended."""
 
     name: str
     namespace: str
@@ -22,7 +22,7 @@ def seen(type_: str, job: Mapping[str, Any], time: float) -> JobSeen:
     """One watch event."""
     conditions = job.get("status", {}).get("conditions", ())
     ended = any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
-    running = type_ != "DELETED" and not ended and not job["spec"].get("suspend", False)
+    running = type_ != "DELETED" and not ended
     labels = job["metadata"]["labels"]
     return JobSeen(job["metadata"]["name"], labels[names.IMAGE_NAMESPACE_LABEL], running, time)
 
@@ -38,7 +38,7 @@ def most_at_once(jobs: Iterable[JobSeen]) -> int:
 
 
 def admitted(jobs: Iterable[JobSeen]) -> list[JobSeen]:
-    """Each Job when it was let go, in that order."""
+    """Each Job when it was made, in that order."""
     first: dict[str, JobSeen] = {}
     for job in jobs:
         if job.running:
@@ -49,7 +49,7 @@ def admitted(jobs: Iterable[JobSeen]) -> list[JobSeen]:
 def largest_lead(turns: Sequence[str], waiting: Mapping[str, int]) -> int:
     """By how many turns a namespace was ever ahead of another that still waited.
 
-    `turns` are the namespaces of the builds in the order in which they were let go, `waiting` how many builds each
+    `turns` are the namespaces of the builds in the order in which they were made, `waiting` how many builds each
     namespace had waiting before the first of these. Where namespaces take turns strictly, it is 1.
     """
     taken: Counter[str] = Counter()

@@ -1,25 +1,23 @@
-"""What the API server says that was asked of it: its audit log, on the node. It tells nothing of the operator's own.
+"""What the API server says that was asked of it, by its audit log. It tells nothing of the operator's own.
 
-The policy (devcluster/controlplane/audit-policy.yaml) logs all requests of the operator's service account, with which
-the bare client works too; the two differ by their User-Agent. Each entry is written before its answer is sent.
+The bare client works with the operator's service account too; the two differ by their User-Agent. Each entry is written
+before its answer is sent.
 """
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from bench.errors import BenchError
-from devcluster.control_plane import AUDIT_LOG
+from devcluster import audit_log
+from devcluster.audit_log import Mark
 from devcluster.settings import Settings
 
 READS: Final = frozenset({"get", "list", "watch"})
 # Not work on any object: the lease of the leader is renewed every 2 s.
 _ELECTION: Final = "leases"
-_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +51,19 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A place in the log: the file by its inode, for it is rotated, and bytes from its start."""
-
-    inode: str
-    offset: int
-
-
-@dataclass(frozen=True)
 class AuditLog:
-    """The log of one cluster. Raises BenchError where it cannot be read."""
+    """The requests in the log of one cluster. Raises DevclusterError where it cannot be read."""
 
     settings: Settings
 
     def mark(self) -> Mark:
         """Here and now."""
-        inode, size = self._on_node(f"stat -c '%i %s' {AUDIT_LOG}").split()
-        return Mark(inode, int(size))
+        return audit_log.AuditLog(self.settings).mark()
 
     def since(self, mark: Mark, agent: str | None = None) -> list[Asked]:
         """What was answered after `mark`, in order; of User-Agents that begin so only, where it is given."""
-        text = self._on_node(
-            f"cd $(dirname {AUDIT_LOG}); "
-            # The oldest first: rotated files keep their inode.
-            "for file in $(ls -tr audit*.log); do "
-            '[ -n "$found" ] && cat $file; '
-            f"[ $(stat -c %i $file) = {mark.inode} ] && found=yes && tail -c +{mark.offset + 1} $file; "
-            'done; [ -n "$found" ] || { echo rotated away >&2; exit 1; }'
-        )
-        return [one for one in parse(text.splitlines()) if agent is None or one.agent.startswith(agent)]
-
-    def _on_node(self, script: str) -> str:
-        command = ["docker", "exec", f"{self.settings.cluster}-control-plane", "sh", "-c", script]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        if done.returncode != 0:
-            raise BenchError(f"the audit log of {self.settings.cluster} cannot be read: {done.stderr.strip()}")
-        return done.stdout
+        lines = audit_log.AuditLog(self.settings).lines_since(mark)
+        return [one for one in parse(lines) if agent is None or one.agent.startswith(agent)]
 
 
 def parse(lines: Iterable[str]) -> list[Asked]:

@@ -90,7 +90,7 @@ async def _build_all(ground: Ground, operator: Operator, sizes: dict[str, int], 
 
 
 def _fairness(told: Told, sizes: dict[str, int]) -> list[Figure]:
-    """From when all Builds wait: those that were let go before had no rivals."""
+    """From when all Builds wait: those that were made before had no rivals."""
     turns = admissions.admitted(told.jobs)
     begun = max(told.builds.values())
     late = [job.namespace for job in turns if job.time > begun]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from devcluster.control_plane import AUDIT_LOG
+from devcluster.audit_log import AuditLog, Mark
 from tests.faults.cluster import Cluster
 
 _WRITING = frozenset({"create", "update", "patch", "delete"})
@@ -46,19 +46,17 @@ class Entry:
 class Audit:
     """The log from a moment on."""
 
-    cluster: Cluster
-    begins: int
+    log: AuditLog
+    begins: Mark
 
     @classmethod
     def from_now(cls, cluster: Cluster) -> Self:
-        return cls(cluster, int(cluster.node("stat", "--format=%s", AUDIT_LOG)))
+        log = AuditLog(cluster.settings)
+        return cls(log, log.mark())
 
     def entries(self) -> list[Entry]:
-        """By the time at which they were done. Where the log was rotated meanwhile, those since then."""
-        size = int(self.cluster.node("stat", "--format=%s", AUDIT_LOG))
-        begins = self.begins if size >= self.begins else 0
-        text = self.cluster.node("sh", "-c", f"tail -c +{begins + 1} {AUDIT_LOG}")
-        return sorted(_parsed(text.splitlines()), key=lambda one: one.done)
+        """By the time at which they were done."""
+        return sorted(_parsed(self.log.lines_since(self.begins)), key=lambda one: one.done)
 
 
 def two_writers(entries: Sequence[Entry]) -> list[str]:

@@ -15,10 +15,11 @@ from tests.e2e.patience import eventually
 from tests.faults.audit import Audit, two_writers
 from tests.faults.cluster import IDENTITY, Cluster
 from tests.faults.commons import Commons
-from tests.faults.oracles import check
+from tests.faults.oracles import builds_once, check, gives_versions_once
 from tests.faults.proxy import Proxy
 from tests.faults.rules import BlackHole, Refuse, Reset, Rule, everything
 from tests.faults.scene import LEADING_SECONDS, Scene
+from tests.faults.snapshot import Snapshot
 from tests.faults.stories import app, day_with_both, life_of_an_app
 from tests.faults.undisturbed import Undisturbed
 from tests.kubectl import Kubectl
@@ -73,7 +74,7 @@ def test_a_leader_that_is_killed_is_replaced(
         story.steps[0].act(scene.tenant)
         scene.operator.kill()
         takes_over(other, since=time.monotonic())
-        check(of(scene, other), created.state)
+        check_both(scene, other, created.state)
 
 
 def test_a_leader_that_is_cut_off_writes_no_more(
@@ -87,10 +88,10 @@ def test_a_leader_that_is_cut_off_writes_no_more(
             story.steps[0].act(scene.tenant)
             takes_over(other, since=time.monotonic())
             assert not first.leads
-            check(of(scene, other), created.state)
+            check_both(scene, other, created.state)
         # It is back, and stands by.
         story.steps[1].act(scene.tenant)
-        check(of(scene, other), changed.state)
+        check_both(scene, other, changed.state)
         assert other.leads
         assert not first.leads
 
@@ -112,7 +113,7 @@ def test_a_leader_that_was_frozen_wakes_up_as_none(
         for n in range(20):
             scene.tenant.wait(f"app/more-{n}")
         scene.tenant.run("delete", *(f"app/more-{n}" for n in range(20)), "--wait=false")
-        check(of(scene, other), created.state)
+        check_both(scene, other, created.state)
 
 
 def test_clocks_that_are_off_do_no_harm(
@@ -137,7 +138,7 @@ def test_clocks_that_are_off_do_no_harm(
             first.operator.kill()
             takes_over(other, since=time.monotonic())
             story.steps[1].act(scene.tenant)
-            check(of(scene, other), changed.state)
+            check_both(scene, other, changed.state)
     finally:
         first.operator.kill()
 
@@ -175,7 +176,7 @@ def test_an_api_server_that_was_gone_for_five_minutes_is_served_within_15_s(
         leader.operator.kill()
         takes_over(other, since=time.monotonic())
         story.steps[2].act(scene.tenant)
-        check(of(scene, other), scaled.state)
+        check_both(scene, other, scaled.state)
 
 
 def test_a_leader_that_is_asked_to_end_hands_over_in_the_middle_of_its_work(
@@ -190,9 +191,9 @@ def test_a_leader_that_is_asked_to_end_hands_over_in_the_middle_of_its_work(
         assert scene.operator.stop() == 0
         eventually("the other leads", lambda: other.leads, 60)
         assert time.monotonic() - begun < 10, "the Lease was given back, not waited for"
-        check(of(scene, other), created.state)
+        check_both(scene, other, created.state)
         story.steps[1].act(scene.tenant)
-        check(of(scene, other), changed.state)
+        check_both(scene, other, changed.state)
 
 
 def test_a_rolling_update_of_the_operator_ends(
@@ -227,6 +228,14 @@ def takes_over(other: Replica, since: float) -> None:
 def of(scene: Scene, replica: Replica) -> Scene:
     """The same namespace, with that replica at work."""
     return replace(scene, operator=replica.operator, proxy=replica.proxy)
+
+
+def check_both(scene: Scene, leader: Replica, undisturbed: Snapshot) -> None:
+    """All oracles; what both replicas wrote counts together."""
+    check(of(scene, leader), undisturbed)
+    written = (*scene.writes, *of(scene, leader).writes)
+    builds_once(written)
+    gives_versions_once(written)
 
 
 def never_two_writers(audit: Audit) -> None:

@@ -14,6 +14,7 @@ import orjson
 
 from keelway.api.labels import IMAGE_UID_LABEL
 from keelway.api.resources import APPS, Resource
+from keelway.cluster import indexes
 from keelway.cluster.relevance import LAST_APPLIED, fingerprint
 from keelway.cluster.watched import WATCHED, Watched
 
@@ -37,7 +38,7 @@ class Known:
 class _Entry(Known):
     fingerprint: int
     owner: str | None
-    follows: str | None
+    keys: tuple[str, ...]
     text: bytes
 
 
@@ -48,7 +49,7 @@ class Cache:
         self._watched = {one.resource: one for one in watched}
         self._entries: dict[Resource, dict[_Name, _Entry]] = {resource: {} for resource in self._watched}
         self._owned: dict[tuple[Resource, str], set[_Name]] = {}
-        self._followers: dict[_Name, set[str]] = {}
+        self._indexed: dict[tuple[Resource, str], set[_Name]] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
 
     def put(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
@@ -104,9 +105,14 @@ class Cache:
         entries = self._entries[resource]
         return [_parsed(entries[one]) for one in sorted(self._owned.get((resource, uid), ()))]
 
+    def indexed(self, resource: Resource, key: str) -> Sequence[dict[str, Any]]:
+        """The objects of a kind that have that key in `indexes.py`; by namespace and name."""
+        entries = self._entries[resource]
+        return [_parsed(entries[one]) for one in sorted(self._indexed.get((resource, key), ()))]
+
     def apps_following(self, namespace: str, image: str) -> Sequence[str]:
         """Names of the Apps that run that Image."""
-        return sorted(self._followers.get((namespace, image), ()))
+        return sorted(name for _, name in self._indexed.get((APPS, indexes.following(namespace, image)), ()))
 
     def known(self, resource: Resource) -> Sequence[Known]:
         """Names, uids and versions of a kind: what the sweep compares with the API server's."""
@@ -127,14 +133,15 @@ class Cache:
         self._entries[resource][name] = entry
         if entry.owner is not None:
             self._owned.setdefault((resource, entry.owner), set()).add(name)
-        if entry.follows is not None:
-            self._followers.setdefault((entry.namespace, entry.follows), set()).add(entry.name)
+        for key in entry.keys:
+            self._indexed.setdefault((resource, key), set()).add(name)
 
     def _unindex(self, resource: Resource, entry: _Entry) -> None:
+        name = (entry.namespace, entry.name)
         if entry.owner is not None:
-            _discard(self._owned, (resource, entry.owner), (entry.namespace, entry.name))
-        if entry.follows is not None:
-            _discard(self._followers, (entry.namespace, entry.follows), entry.name)
+            _discard(self._owned, (resource, entry.owner), name)
+        for key in entry.keys:
+            _discard(self._indexed, (resource, key), name)
 
 
 def controller_of(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -158,18 +165,9 @@ def _entry(resource: Resource, obj: Mapping[str, Any]) -> _Entry:
         version=int(metadata["resourceVersion"]),
         fingerprint=fingerprint(resource, obj),
         owner=_owner(obj),
-        follows=_followed(obj) if resource == APPS else None,
+        keys=indexes.keys_of(resource, obj),
         text=orjson.dumps(_stripped(obj)),
     )
-
-
-def _followed(obj: Mapping[str, Any]) -> str | None:
-    """The Image that an App names. What was stored under another schema may have anything there, and is kept too: the
-    barrier waits for every object that is listed."""
-    spec = obj.get("spec")
-    image = spec.get("image") if isinstance(spec, Mapping) else None
-    name = image.get("name") if isinstance(image, Mapping) else None
-    return name if isinstance(name, str) else None
 
 
 def _owner(obj: Mapping[str, Any]) -> str | None:

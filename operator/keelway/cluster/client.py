@@ -205,8 +205,14 @@ class Cluster:
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         answer: Object = {}
-        with contextlib.suppress(NotFound):
+        try:
             answer = await self._write("DELETE", resource, namespace, name, body=options)
+        except NotFound:
+            pass
+        except Conflict:
+            # Another has its name, of which no watch may have told: each later pass would meet the same refusal.
+            await self.refresh(resource, namespace or "", name)
+            raise
         # An object that lingers (finalizers, a pod's grace) is answered itself; else it is a Status.
         if uid is not None and answer.get("kind") != resource.kind:
             self.cache.forget(resource, namespace or "", name, uid, _ANY_VERSION)

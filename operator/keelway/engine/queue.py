@@ -12,8 +12,12 @@ import itertools
 import random
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
+from typing import Final
 
 from keelway.reconcile.outcome import Key
+
+# What was due in a day and is looked at each minute would else be in the heap 1,440 times.
+_OVERTAKEN_TIMERS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class WorkQueue:
             return
         self._due[key] = when
         heapq.heappush(self._timers, (when, next(self._order), key))
+        if len(self._timers) > 2 * len(self._due) + _OVERTAKEN_TIMERS:
+            self._timers = [one for one in self._timers if self._due.get(one[2]) == one[0]]
+            heapq.heapify(self._timers)
         self._set_timer()
 
     def retry(self, key: Key, backoff: Backoff, at_least: float = 0.0) -> float:

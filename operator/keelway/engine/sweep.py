@@ -83,7 +83,14 @@ class Sweep:
         """One sweep over all kinds. Over a converged cluster it writes nothing and queues nothing."""
         behind: list[tuple[Resource, _Name, int]] = []
         for one in self._watched:
-            listing = await self._list(one)
+            try:
+                listing = await self._list(one)
+            except NotLeader:
+                raise
+            except KeelwayError as error:
+                # A kind that may not be listed now keeps no other back.
+                _log.warning("kind not swept", resource=str(one.resource), error=str(error))
+                continue
             self._forget_gone(one.resource, listing)
             behind += [(one.resource, name, listing.found[name][1]) for name in self._newer(one.resource, listing)]
         if behind:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingBuild:
     """A Build without a Job."""
 
     uid: str
@@ -18,7 +18,9 @@ class Waiting:
     """When it was made, RFC 3339 in UTC: these sort as they follow each other."""
 
 
-def admitted(waiting: Iterable[Waiting], running: Sequence[str], cap: int, turns: Sequence[str] = ()) -> frozenset[str]:
+def admitted(
+    waiting: Iterable[WaitingBuild], running: Sequence[str], cap: int, turns: Sequence[str] = ()
+) -> frozenset[str]:
     """The uids that may start; `running` names the namespace of each running build, `turns` those that got a place.
 
     A free place goes to the namespace that has the fewest builds running, then to the one whose last turn is longest

@@ -80,7 +80,10 @@ class AppReconciler:
             version=_version(deployment),
             problem=observed.problem or settled.problem,
         )
-        return await self._look_at_pods(app, observed)
+        try:
+            return await self._look_at_pods(app, observed)
+        except KeelwayError as error:
+            return replace(observed, problem=observed.problem or error)
 
     async def _look_at_pods(self, app: App, observed: AppObserved) -> AppObserved:
         """Pods are not watched, for most of their changes mean nothing: they are read while a rollout runs, and where

@@ -18,6 +18,7 @@ from keelway.api.resources import BUILDS, IMAGES, JOBS, PODS
 from keelway.children import names
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
+from keelway.cluster.indexes import last_part
 from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.build import Builds
 from keelway.reconcile.decide import Attend, Cancel, Create, Decision, decide, open_request
@@ -130,7 +131,7 @@ class ImageReconciler:
         observed = self._recorded(image)
         try:
             target = repository(image, self.settings)
-            check_unique(image, target, self._rivals(image), self.settings)
+            check_unique(image, target, self._rivals(image, target), self.settings)
         except KeelwayError as error:
             return replace(observed, problem=error)
         try:
@@ -141,9 +142,9 @@ class ImageReconciler:
         inputs = Inputs(Asked.by_image(image, target), resolved.revision)
         return replace(observed, inputs=inputs, next_check=resolved.next_check)
 
-    def _rivals(self, image: Image) -> Iterator[Image]:
+    def _rivals(self, image: Image, target: str) -> Iterator[Image]:
         """The Images that may push to the same repository; two with default repositories never do."""
-        for raw in self.cluster.cache.list(IMAGES):
+        for raw in self.cluster.cache.indexed(IMAGES, last_part(target)):
             if image.spec.repository is None and "repository" not in (raw.get("spec") or {}):
                 continue
             with contextlib.suppress(Terminal):

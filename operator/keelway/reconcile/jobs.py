@@ -18,8 +18,8 @@ from keelway.errors import AlreadyExists, KeelwayError, Transient
 from keelway.status.job import job_finished
 
 _SWEEP_INTERVAL: Final = timedelta(minutes=5)
-# Longer than a pass may be between the two creations: each has 15 s.
-_WITHOUT_JOB: Final = timedelta(minutes=2)
+# Longer than a pass may be between the two creations, which wait for their turns where other writes hang.
+_WITHOUT_JOB: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from keelway.api.image import Image
 from keelway.api.resources import BUILDS, IMAGES, JOBS
 from keelway.children import names
 from keelway.cluster.cache import Cache, is_controlled_by
+from keelway.cluster.indexes import OPEN
 from keelway.errors import Terminal
-from keelway.reconcile.admission import Waiting, admitted
+from keelway.reconcile.admission import WaitingBuild, admitted
 from keelway.reconcile.outcome import Key
 from keelway.settings import Settings
-from keelway.status.build import SUCCEEDED, built
+from keelway.status.build import built
 from keelway.status.job import job_finished
 
 WAKE_INTERVAL: Final = timedelta(seconds=30)
@@ -78,7 +79,7 @@ class Places:
     def _admitted(self, builds: Sequence[Build]) -> frozenset[str]:
         self._stuck &= {build.metadata.uid for build in builds}
         waiting = [
-            Waiting(build.metadata.uid, build.metadata.namespace, _created(build))
+            WaitingBuild(build.metadata.uid, build.metadata.namespace, _created(build))
             for build in builds
             if build.metadata.uid not in self._stuck
         ]
@@ -97,9 +98,8 @@ class Places:
     def _waiting_builds(self) -> list[Build]:
         """Records without a Job, of an Image that is there and not suspended."""
         found = []
-        for raw in self._cache.list(BUILDS):
-            # Records that have ended are nearly all there are: they are told apart before they are parsed.
-            build = None if _is_closed(raw) else _parsed(raw)
+        for raw in self._cache.indexed(BUILDS, OPEN):
+            build = _parsed(raw)
             if build is None or built(build) or build.metadata.uid in self._taken:
                 continue
             if self._has_job(build) or not self._is_of_active_image(build, raw):
@@ -121,19 +121,11 @@ class Places:
         return not (image.get("spec") or {}).get("suspend", False)
 
 
-def _is_closed(raw: Mapping[str, Any]) -> bool:
-    """Whatever else is stored there, perhaps under another schema: one record must not keep all others from a place."""
-    status = raw.get("status")
-    conditions = status.get("conditions") if isinstance(status, Mapping) else None
-    known = (one for one in conditions if isinstance(one, Mapping)) if isinstance(conditions, list) else ()
-    return any(one.get("type") == SUCCEEDED and one.get("status") != "Unknown" for one in known)
-
-
 def _parsed(raw: Mapping[str, Any]) -> Build | None:
     try:
         return Build.parse(raw)
     except Terminal:
-        return None
+        return None  # stored under another schema: one record must not keep all others from a place
 
 
 def _created(build: Build) -> str:

@@ -6,11 +6,10 @@ from bench.admissions import JobSeen, admitted, largest_lead, most_at_once, seen
 from keelway.children import names
 
 
-def job(suspended: bool = False, ended: str | None = None) -> dict[str, Any]:
+def job(ended: str | None = None) -> dict[str, Any]:
     conditions = [{"type": ended, "status": "True"}] if ended else []
     return {
         "metadata": {"name": "shop-1-abc", "labels": {names.IMAGE_NAMESPACE_LABEL: "team"}},
-        "spec": {"suspend": suspended},
         "status": {"conditions": conditions},
     }
 
@@ -18,15 +17,14 @@ def job(suspended: bool = False, ended: str | None = None) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("type_", "obj", "running"),
     [
-        ("ADDED", job(suspended=True), False),
-        ("MODIFIED", job(), True),
+        ("ADDED", job(), True),
         ("MODIFIED", job(ended="Complete"), False),
         ("MODIFIED", job(ended="Failed"), False),
         ("MODIFIED", job(ended="SuccessCriteriaMet"), True),
         ("DELETED", job(), False),
     ],
 )
-def test_a_job_runs_from_when_it_is_let_go_until_it_ends(type_: str, obj: dict[str, Any], running: bool) -> None:
+def test_a_job_runs_from_when_it_is_made_until_it_ends(type_: str, obj: dict[str, Any], running: bool) -> None:
     assert seen(type_, obj, 1.0) == JobSeen("shop-1-abc", "team", running, 1.0)
 
 

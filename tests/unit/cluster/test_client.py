@@ -363,3 +363,12 @@ async def test_a_burst_of_writes_leaves_the_api_server_to_others_and_ends_with_t
     ends = await asyncio.gather(*writes, return_exceptions=True)
     assert len(api.writes) == WRITES_AT_ONCE
     assert sum(isinstance(end, NotLeader) for end in ends) == 30 - WRITES_AT_ONCE
+
+
+async def test_a_delete_that_met_another_object_makes_it_known(cluster: Cluster, api: ApiServer) -> None:
+    known = await cluster.create(APPS, an_app())
+    api.drop(APPS, "team", "web", quietly=True)
+    another = api.put(APPS, an_app(), quietly=True)
+    with pytest.raises(Conflict):
+        await cluster.delete_object(APPS, known)
+    assert cluster.cache.get(APPS, "team", "web") == another

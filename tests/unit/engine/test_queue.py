@@ -159,3 +159,13 @@ async def test_a_key_that_comes_again_waits_for_its_namespaces_share() -> None:
     queue.add(key("a"))
     queue.done(one)
     assert await taken(queue, 2) == ["b", "a"]
+
+
+async def test_what_is_put_off_again_and_again_is_remembered_once() -> None:
+    queue = WorkQueue(of_one=32)
+    for attempt in range(5000):
+        queue.add_after(key("a"), 80_000 - attempt)
+        queue.add(key("a"))
+        queue.done(await queue.get())
+    assert len(queue._timers) < 2000
+    queue.close()

@@ -172,3 +172,11 @@ async def test_an_orphan_that_may_not_be_deleted_keeps_no_other_back(world: Worl
     )
     await world.sweep.remove_orphans()
     assert [name for _, _, name in world.api.objects] == ["held"]
+
+
+async def test_a_kind_that_may_not_be_listed_keeps_no_other_back(world: World) -> None:
+    service = world.known(SERVICES, {"metadata": {"name": "web", "namespace": "team", "labels": LABELS}})
+    world.api.drop(SERVICES, "team", service["metadata"]["name"], quietly=True)
+    world.api.interfere = lambda request: refusal(403, "Forbidden") if request.path.endswith("/apps") else None
+    await world.sweep.run_once()
+    assert world.news == ["Service web"]

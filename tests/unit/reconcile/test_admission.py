@@ -6,14 +6,14 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keelway.reconcile.admission import Waiting, admitted
+from keelway.reconcile.admission import WaitingBuild, admitted
 
 NAMESPACES = ["a", "b", "c", "d"]
 
 
-def _waiting(*asked: tuple[str, str]) -> list[Waiting]:
+def _waiting(*asked: tuple[str, str]) -> list[WaitingBuild]:
     """Builds by uid and namespace, each a minute after the one before."""
-    return [Waiting(uid, space, f"2026-01-01T00:{minute:02}:00Z") for minute, (uid, space) in enumerate(asked)]
+    return [WaitingBuild(uid, space, f"2026-01-01T00:{minute:02}:00Z") for minute, (uid, space) in enumerate(asked)]
 
 
 def test_no_more_than_the_cap_run() -> None:
@@ -63,7 +63,7 @@ _running = st.lists(st.sampled_from(NAMESPACES), max_size=6)
 
 
 @given(_builds, _running, st.integers(min_value=1, max_value=8))
-def test_no_place_is_left_free_while_somebody_waits(waiting: list[Waiting], running: list[str], cap: int) -> None:
+def test_no_place_is_left_free_while_somebody_waits(waiting: list[WaitingBuild], running: list[str], cap: int) -> None:
     chosen = admitted(waiting, running, cap)
     assert chosen <= {one.uid for one in waiting}
     assert len(chosen) == min(len(waiting), max(0, cap - len(running)))
@@ -71,7 +71,7 @@ def test_no_place_is_left_free_while_somebody_waits(waiting: list[Waiting], runn
 
 @given(_builds, _running, st.integers(min_value=1, max_value=8))
 def test_nobody_gets_a_place_more_than_a_namespace_that_still_waits(
-    waiting: list[Waiting], running: list[str], cap: int
+    waiting: list[WaitingBuild], running: list[str], cap: int
 ) -> None:
     chosen = admitted(waiting, running, cap)
     given_to = Counter(one.namespace for one in waiting if one.uid in chosen)
@@ -82,7 +82,7 @@ def test_nobody_gets_a_place_more_than_a_namespace_that_still_waits(
 
 @given(_builds, _running, st.integers(min_value=1, max_value=8), st.randoms())
 def test_the_order_in_which_the_cache_lists_them_does_not_matter(
-    waiting: list[Waiting], running: list[str], cap: int, random: Random
+    waiting: list[WaitingBuild], running: list[str], cap: int, random: Random
 ) -> None:
     shuffled = list(waiting)
     random.shuffle(shuffled)

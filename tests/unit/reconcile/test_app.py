@@ -11,7 +11,7 @@ from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
 from keelway.cluster.gate import always_open
-from keelway.errors import Terminal
+from keelway.errors import Terminal, Waiting
 from keelway.reconcile.app import AppReconciler
 from keelway.reconcile.children import Settler
 from keelway.reconcile.credentials import Credentials
@@ -143,3 +143,14 @@ async def test_a_pass_over_what_is_as_it_should_be_writes_nothing(world: World) 
     await world.status()
 
     assert world.api.writes == before
+
+
+async def test_pods_that_may_not_be_read_are_told_in_status(world: World) -> None:
+    await world.status()
+    await world.rolls_out()
+    world.api.interfere = lambda request: refusal(403, "Forbidden") if request.path.endswith("/pods") else None
+    with pytest.raises(Waiting):
+        await world.reconcile(KEY)
+    conditions = world.api.objects["apps", "team-a", "hello"]["status"]["conditions"]
+    ready = next(one for one in conditions if one["type"] == "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "Forbidden")
