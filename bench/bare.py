@@ -15,8 +15,8 @@ import aiohttp
 from bench.errors import BenchError
 from bench.kube import at_once
 from bench.objects import Object
+from keelway.api.labels import FIELD_MANAGER
 from keelway.api.resources import Resource
-from keelway.children.base import MANAGER
 
 CONNECTIONS: Final = 16
 AGENT: Final = "keelway-bench-bare"
@@ -57,7 +57,7 @@ async def _apply(session: aiohttp.ClientSession, resource: Resource, obj: Object
     metadata = obj["metadata"]
     async with session.patch(
         resource.path(metadata["namespace"], metadata["name"]),
-        params={"fieldManager": MANAGER, "force": "true"},
+        params={"fieldManager": FIELD_MANAGER, "force": "true"},
         data=json.dumps(obj, separators=(",", ":")).encode(),
         headers={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
     ) as answer:

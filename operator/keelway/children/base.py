@@ -12,9 +12,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from keelway.api.resources import Resource
 
-MANAGER: Final = "keelway"
-"""Field manager of every server-side apply."""
-SCALE_MANAGER: Final = "keelway-scale"
+SCALE_FIELD_MANAGER: Final = "keelway-scale"
 """Field manager that holds `replicas` while it is handed over to an HPA (contract rule 10)."""
 HASH_ANNOTATION: Final = "keelway.dev/wanted-hash"
 """Hash of the object as it was last wanted (contract rule 8)."""

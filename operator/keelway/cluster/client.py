@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from keelway.api.labels import FIELD_MANAGER
 from keelway.api.resources import APPS, DEPLOYMENTS, HPAS, SERVICES, Resource
 from keelway.cluster.cache import Cache
 from keelway.cluster.connection import TIMEOUT, Connection, Request
@@ -18,7 +19,6 @@ from keelway.errors import Conflict, KeelwayError, NotFound
 
 PAGE: Final = 500
 """Objects a list page, as client-go has it."""
-MANAGER: Final = "keelway"
 WRITES_AT_ONCE: Final = 8
 """As fast as 32 on the bench, and an API server of two processors still answers others (ADR 16)."""
 WRITE_TURN_SECONDS: Final = 2.0
@@ -119,7 +119,7 @@ class Cluster:
                 return
             query = {**query, "continue": page["metadata"]["continue"]}
 
-    async def apply(self, resource: Resource, obj: Mapping[str, Any], manager: str = MANAGER) -> Object:
+    async def apply(self, resource: Resource, obj: Mapping[str, Any], manager: str = FIELD_MANAGER) -> Object:
         """Forced server-side apply. With `metadata.uid` it only ever changes that very object (else Conflict)."""
         metadata = obj["metadata"]
         return await self._write(
@@ -143,7 +143,7 @@ class Cluster:
     async def create(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
         """Create, the one compare-and-swap there is: raises AlreadyExists where the name is taken."""
         namespace = obj["metadata"].get("namespace")
-        return await self._write("POST", resource, namespace, body=obj, query={"fieldManager": MANAGER})
+        return await self._write("POST", resource, namespace, body=obj, query={"fieldManager": FIELD_MANAGER})
 
     async def patch_status(self, resource: Resource, current: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
         """Make `status` the whole status of the object last seen as `current`; nothing is sent where it is so.
@@ -181,7 +181,7 @@ class Cluster:
             name,
             subresource,
             body=patch,
-            query={"fieldManager": MANAGER},
+            query={"fieldManager": FIELD_MANAGER},
             content_type="application/merge-patch+json",
         )
 
@@ -195,7 +195,7 @@ class Cluster:
             namespace,
             name,
             body=operations,
-            query={"fieldManager": MANAGER},
+            query={"fieldManager": FIELD_MANAGER},
             content_type="application/json-patch+json",
         )
 

@@ -14,8 +14,9 @@ from uuid import uuid4
 
 import structlog
 
+from keelway.api.labels import FIELD_MANAGER
 from keelway.api.resources import EVENTS
-from keelway.cluster.client import MANAGER, Cluster
+from keelway.cluster.client import Cluster
 from keelway.errors import KeelwayError, NotLeader
 
 # client-go counts repeats up for ten minutes; the API server keeps Events for an hour.
@@ -38,7 +39,9 @@ class _Told:
 class Events:
     """Tells Events, of type Normal or Warning. Neither method raises."""
 
-    def __init__(self, cluster: Cluster, instance: str = MANAGER, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, cluster: Cluster, instance: str = FIELD_MANAGER, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._cluster = cluster
         self._instance = instance
         self._clock = clock
@@ -98,8 +101,8 @@ class Events:
             "count": 1,
             "firstTimestamp": now,
             "lastTimestamp": now,
-            "source": {"component": MANAGER, "host": self._instance},
-            "reportingComponent": f"{MANAGER}.dev/operator",
+            "source": {"component": FIELD_MANAGER, "host": self._instance},
+            "reportingComponent": f"{FIELD_MANAGER}.dev/operator",
             "reportingInstance": self._instance,
         }
 

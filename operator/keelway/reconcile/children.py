@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from keelway.api.labels import FIELD_MANAGER
 from keelway.api.resources import Resource
-from keelway.children.base import HASH_ANNOTATION, KEEP, MANAGER, SCALE_MANAGER, ChildKind, Path, Wanted
+from keelway.children.base import HASH_ANNOTATION, KEEP, SCALE_FIELD_MANAGER, ChildKind, Path, Wanted
 from keelway.cluster import managed_fields
 from keelway.cluster.cache import controller_of, is_controlled_by
 from keelway.cluster.client import Cluster
@@ -111,7 +112,7 @@ class Settler:
         except Invalid:
             # A hand-edited list item may stand in the way; where nobody has been at it, it is the wish itself.
             full = await self._cluster.get(kind.resource, live["metadata"]["namespace"], live["metadata"]["name"])
-            if full is None or managed_fields.last_other_manager(full, MANAGER) is None:
+            if full is None or managed_fields.last_other_manager(full, FIELD_MANAGER) is None:
                 raise
             return await self._heal(kind, wanted, live, drifted)
         drifted = differences(wanted, applied, kind.exact)
@@ -139,13 +140,13 @@ class Settler:
             if full is None or full["metadata"]["uid"] != metadata["uid"]:
                 raise Transient("ChildGone", f"{child} just went. It is made anew by itself.")
             if attempt == 0:
-                self._healings.begin(metadata["uid"], managed_fields.last_other_manager(full, MANAGER))
+                self._healings.begin(metadata["uid"], managed_fields.last_other_manager(full, FIELD_MANAGER))
             operations = [
                 {"op": "test", "path": "/metadata/resourceVersion", "value": full["metadata"]["resourceVersion"]},
                 {
                     "op": "replace",
                     "path": "/metadata/managedFields",
-                    "value": managed_fields.consolidated(full, MANAGER, without=unwanted),
+                    "value": managed_fields.consolidated(full, FIELD_MANAGER, without=unwanted),
                 },
             ]
             with contextlib.suppress(Invalid):
@@ -163,14 +164,14 @@ class Settler:
         if full is None:
             return
         for path in leaving:
-            if managed_fields.applies(full, MANAGER, path):
+            if managed_fields.applies(full, FIELD_MANAGER, path):
                 # Nobody would ever bring a 0 up: an autoscaler takes it for a wish to be left alone.
                 holder = _nested(path, _value(full, path) or 1) | {
                     "apiVersion": full["apiVersion"],
                     "kind": full["kind"],
                     "metadata": {name: metadata[name] for name in ("namespace", "name", "uid")},
                 }
-                await self._cluster.apply(kind.resource, holder, manager=SCALE_MANAGER)
+                await self._cluster.apply(kind.resource, holder, manager=SCALE_FIELD_MANAGER)
 
     async def _apply(self, kind: ChildKind[Any], wanted: Mapping[str, Any]) -> Object:
         """Apply to that very uid. Another one means that the cache is behind: it forgets, and the pass is redone."""
