@@ -4,6 +4,7 @@ A product is a directory named by a key over all of its inputs. It is made under
 complete, so an interruption at any point leaves either nothing or the whole.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -32,18 +33,28 @@ def digest(path: Path) -> str:
 
 
 def product(parent: Path, name: str, make: Callable[[Path], None]) -> Path:
-    """The directory parent/name, filled by `make` unless it is there. Leftovers of interrupted runs are removed."""
+    """The directory parent/name, filled by `make` unless it is there. Leftovers of interrupted runs are removed.
+
+    Of several processes that want it at once, one makes it and the others wait.
+    """
     finished = parent / name
     if finished.is_dir():
         return finished
     parent.mkdir(parents=True, exist_ok=True)
-    for leftover in parent.glob(f".{name}.*"):
+    with (parent / f".lock-{name}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.is_dir():
+            _make(finished, make)
+    return finished
+
+
+def _make(finished: Path, make: Callable[[Path], None]) -> None:
+    for leftover in finished.parent.glob(f".{finished.name}.*"):
         shutil.rmtree(leftover)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{finished.name}.", dir=finished.parent))
     unfinished.chmod(0o755)
     make(unfinished)
     unfinished.rename(finished)
-    return finished
 
 
 def link(target: Path, name: Path) -> None:
