@@ -24,6 +24,7 @@ from keelway.reconcile.outcome import Key
 from keelway.reconcile.places import WAKE_INTERVAL, Places
 from keelway.reconcile.records import Records
 from keelway.reconcile.request import Requests
+from keelway.reconcile.serving import Serving
 from keelway.reconcile.source import Sources
 from keelway.registry.client import Registry
 from keelway.settings import Settings
@@ -76,8 +77,9 @@ def _parts(
     places = Places(cluster.cache, settings, wake)
     requests = Requests(cluster, sources, credentials, settings, clock)
     jobs = Jobs(cluster, settings.builds_namespace, clock)
-    builds = Builds(cluster, registry, jobs, requests, credentials, places, events, settings, clock)
-    records = Records(cluster, registry, credentials)
+    records = Records(cluster, registry, credentials, clock)
+    builds = Builds(cluster, records, registry, jobs, requests, credentials, places, events, settings, clock)
+    serving = Serving(registry, credentials)
     finder = ImageFinder(cluster.cache, registry, credentials)
 
     async def build_service() -> timedelta:
@@ -90,7 +92,7 @@ def _parts(
 
     return Parts(
         reconcilers={
-            "Image": ImageReconciler(cluster, records, sources, builds, jobs, places, events, settings, clock),
+            "Image": ImageReconciler(cluster, records, sources, builds, serving, jobs, places, events, settings, clock),
             "App": AppReconciler(cluster, finder, Settler(cluster), events, clock),
         },
         orphans=lambda: orphaned_jobs(cluster.cache, settings),

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from keelway.api.image import BuildOptions, Conditions, Tests
 from keelway.api.meta import Condition, ConditionStatus, KeelwayObject, LocalRef, Model
+from keelway.api.quarantine import Quarantine
 from keelway.api.schema import Rule
 from keelway.api.source import Source
 from keelway.api.types import AnnotationValue, DnsLabel, Observed, Repository, Timestamp
@@ -20,6 +21,7 @@ class BuildReason(StrEnum):
     SOURCE_CHANGED = "SourceChanged"
     RETRIED = "Retried"
     REQUESTED = "Requested"
+    RELEASED = "Released"
 
 
 class BuildSpec(Model):
@@ -30,10 +32,14 @@ class BuildSpec(Model):
     image: Annotated[DnsLabel, Field(max_length=40)]
     """Name of the Image, in the same namespace."""
     number: Annotated[int, Field(ge=1, le=999999999)]
-    """Number of the build, counted by Image. Build 7 makes version v7."""
+    """Number of the build, counted by Image."""
+    version: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """The version that it becomes once all tests have passed, decided by the Image's spec.version when the build
+    was due. Absent in records of older operators: v<number>."""
     reason: BuildReason
     """Why it ran. SpecChanged: the Image's spec is new. SourceChanged: the source or a base image is.
-    Retried: once more after a failure. Requested: by the annotation keelway.dev/build-requested."""
+    Retried: once more after a failure. Requested: by the annotation keelway.dev/build-requested. Released: let out
+    of quarantine by the annotation keelway.dev/release-quarantine."""
     attempt: Annotated[int, Field(ge=1, le=999999999)] = 1
     """How many times in a row these same inputs were tried, this one included. Default: 1."""
     revision: Annotated[str, Field(min_length=1, max_length=255)]
@@ -89,6 +95,8 @@ class BuildStatus(Model):
     """The user in the image's configuration. Absent: none is set, so root."""
     run_as_user: Annotated[int, Field(ge=0, le=4294967295)] | None = None
     """The numeric user that the image runs as. Absent: it cannot be known from the image."""
+    quarantine: Quarantine | None = None
+    """Why this build is not chosen again. Absent: it is not in quarantine, and never was."""
     message: Annotated[str, Field(max_length=8192)] | None = None
     """What failed, the last lines of its log, and what to do."""
     started_at: Timestamp | None = None

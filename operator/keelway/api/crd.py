@@ -76,9 +76,10 @@ DEFINITIONS: Final = (
         columns=(
             Column("Ready", _of_condition("Ready", "status"), "Is the newest source built, tested and pushed?"),
             Column("Status", _of_condition("Ready", "reason"), "Why it is ready or not."),
-            Column("Version", ".status.latest.version", "The newest good version."),
+            Column("Version", ".status.latest.version", "The version that counts: the newest good, or the pinned one."),
             Column("Build", ".status.latestBuild", "The newest Build, good or not."),
             _age(),
+            Column("Tags", ".spec.tags", "The extra tags that follow the version.", wide=True),
             Column("Revision", ".status.latest.revision", "The version's source revision.", wide=True),
             Column("Reference", ".status.latest.reference", "The version's image, by digest.", wide=True),
             Column("Message", _of_condition("Ready", "message"), "The cause, and what to do.", wide=True),

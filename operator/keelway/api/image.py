@@ -12,7 +12,8 @@ from pydantic import Field
 from keelway.api.meta import NAME_RULES, Condition, KeelwayObject, LocalRef, Model
 from keelway.api.pod import Command, Env, Resources, Security
 from keelway.api.quantity import Quantity
-from keelway.api.schema import MergeKey, Rule
+from keelway.api.quarantine import MAX_QUARANTINED, QuarantinedBuild
+from keelway.api.schema import MergeKey, Rule, Unique
 from keelway.api.source import Source
 from keelway.api.types import (
     AnnotationValue,
@@ -24,6 +25,7 @@ from keelway.api.types import (
     Repository,
     Timestamp,
 )
+from keelway.api.version import Tag, TagStatus, Version, Versioning
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), MergeKey("type")]
 
@@ -138,7 +140,8 @@ class History(Model):
     """How many records to keep."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 10
-    """Builds kept, 1 to 100; the latest good one is always kept. Default: 10."""
+    """Builds kept, 1 to 100; the latest good one, the pinned one and those in quarantine (at most 20) are always
+    kept. Default: 10."""
 
 
 Tests = Annotated[tuple[TestSpec, ...], Field(max_length=20), MergeKey("name")]
@@ -146,6 +149,18 @@ Tests = Annotated[tuple[TestSpec, ...], Field(max_length=20), MergeKey("name")]
 
 class ImageSpec(Model):
     """What to build."""
+
+    rules = (
+        Rule(
+            "!has(self.pin) || !has(self.tags) || !(self.pin in self.tags)",
+            "pin names one of tags, which move: name a version",
+        ),
+        Rule(
+            "!has(self.version) || self.version.scheme != 'CalVer' || !has(self.tags) "
+            "|| self.tags.all(tag, !tag.matches('^[0-9]'))",
+            "with scheme CalVer tags must not begin with a digit: they could be taken for versions",
+        ),
+    )
 
     source: Source
     """Where the files come from: exactly one of inline, configMap, git and http."""
@@ -160,6 +175,14 @@ class ImageSpec(Model):
     push_secret_ref: LocalRef | None = None
     """Secret of type kubernetes.io/dockerconfigjson to push with. Default: the operator's own credentials,
     for its own registry only."""
+    version: Versioning = Versioning()
+    """Which versions builds get. A change counts from the next build on."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=20), Unique()] = ()
+    """Extra tags in the repository, e.g. stable. They follow status.latest: forward once a build has passed its
+    tests, and back with pin. One that is taken out of this list stays in the registry as it is."""
+    pin: Version | None = None
+    """A version to stay at, e.g. v12: status.latest and tags go there, and Apps with them. Builds of what is new go
+    on; without pin the newest good version counts again, at once."""
     poll: Poll = Poll()
     """How often to look for a new revision of a git source."""
     suspend: bool = False
@@ -169,18 +192,21 @@ class ImageSpec(Model):
 
 
 # Nobody has built a hundred million times: what looks so was put there by hand.
-_NUMBERED: Final = re.compile(r"(?:v|.*-)([1-9][0-9]{0,7})")
+_SEQUENTIAL: Final = re.compile(r"v([1-9][0-9]{0,7})")
+_BUILD_NAME: Final = re.compile(r".*-([1-9][0-9]{0,7})")
 
 
 class LatestImage(Model):
-    """The newest version that was built and passed its tests: what Apps run."""
+    """The version that counts: what Apps run."""
 
     version: Observed
-    """v7 was made by build 7."""
+    """The version, e.g. v7."""
     reference: Observed
     """repository@sha256:..., the image by its digest."""
     revision: Observed
-    """The source's revision: the git commit, or sha256:... of the content."""
+    """The source's revision: the git commit, or sha256:... of the content. Empty where nobody knows it any more."""
+    build: Observed | None = None
+    """Name of the Build that made it. Absent: it was found in the registry, by its version."""
     built_at: Timestamp
     """When the version was finished."""
     user: Observed | None = None
@@ -190,8 +216,18 @@ class LatestImage(Model):
 
     @property
     def number(self) -> int:
-        """The build's number; 0 where the version is none of ours."""
-        return _number(self.version)
+        """The build's number; 0 where it is not known. Older operators did not name the build: it was the version's."""
+        return _number(_BUILD_NAME, self.build) if self.build else _number(_SEQUENTIAL, self.version)
+
+    @property
+    def repository(self) -> str:
+        """Where the image is, without its digest."""
+        return self.reference.partition("@")[0]
+
+    @property
+    def digest(self) -> str:
+        """sha256:..."""
+        return self.reference.partition("@")[2]
 
 
 class ImageStatus(Model):
@@ -203,29 +239,38 @@ class ImageStatus(Model):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation that this status speaks of."""
     latest: LatestImage | None = None
-    """The newest good version. A failed build or test leaves it as it is."""
+    """The newest good version, or the one that pin names. A failed build or test leaves it as it is."""
     latest_build: Observed | None = None
     """Name of the newest Build, good or not."""
     observed_build_request: AnnotationValue | None = None
     """The value of the annotation keelway.dev/build-requested that was acted on last."""
+    observed_quarantine_release: AnnotationValue | None = None
+    """The value of the annotation keelway.dev/release-quarantine that was acted on last."""
     next_check_time: Timestamp | None = None
     """When the source is looked at next."""
+    tags: Annotated[tuple[TagStatus, ...], Field(max_length=20), MergeKey("name")] | None = None
+    """The tags of spec.tags as they were made last."""
+    quarantine: Annotated[tuple[QuarantinedBuild, ...], Field(max_length=MAX_QUARANTINED), MergeKey("build")] | None = (
+        None
+    )
+    """Builds that turned out bad and are not chosen again, the newest 20. The annotation keelway.dev/release-quarantine
+    with a Build's name, a digest or all lets them out."""
 
     @property
     def latest_number(self) -> int:
         """Number of the newest Build; 0 where there is none, or its name is none of ours."""
-        return _number(self.latest_build or "")
+        return _number(_BUILD_NAME, self.latest_build or "")
 
 
-def _number(name: str) -> int:
-    """7 of `v7` and of `hello-7`. Whoever may write a status may write anything there: 0 of that."""
-    match = _NUMBERED.fullmatch(name)
+def _number(pattern: re.Pattern[str], name: str) -> int:
+    """7 of `v7` or of `hello-7`. Whoever may write a status may write anything there: 0 of that."""
+    match = pattern.fullmatch(name)
     return int(match[1]) if match else 0
 
 
 class Image(KeelwayObject):
     """An Image says what to build: a source with a Dockerfile, and tests. Keelway builds and tests it, gives
-    each good build a version (v1, v2, ...) and pushes it. Apps that follow the Image then run the new
+    each good build a version (v1, v2, ... by default) and pushes it. Apps that follow the Image then run the new
     version."""
 
     rules = NAME_RULES

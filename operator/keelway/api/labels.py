@@ -1,5 +1,5 @@
-"""The labels by which Keelway finds its objects again: put on by `children/`, watched and looked up by `cluster/`; and
-the name that it writes under.
+"""The labels by which Keelway finds its objects again: put on by `children/`, watched and looked up by `cluster/`;
+the name that it writes under, and the annotation that `status/` tells the user of.
 
 The rest of the names that it gives are in `children/names.py`.
 """
@@ -17,3 +17,6 @@ FIELD_MANAGER: Final = "keelway"
 IMAGE_LABEL: Final = f"{GROUP}/image"
 IMAGE_NAMESPACE_LABEL: Final = f"{GROUP}/image-namespace"
 IMAGE_UID_LABEL: Final = f"{GROUP}/image-uid"
+
+RELEASE_QUARANTINE: Final = f"{GROUP}/release-quarantine"
+"""Annotation of an Image: a Build's name, a digest, or all."""

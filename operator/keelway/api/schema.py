@@ -44,3 +44,11 @@ class MergeKey:
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {**handler(core_schema), LIST_TYPE: "map", LIST_MAP_KEYS: [self.key]}
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Each item of the list stands there once."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(core_schema), LIST_TYPE: "set"}

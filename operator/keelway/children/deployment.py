@@ -63,7 +63,7 @@ def _pod_template(app: App, image: RunImage) -> dict[str, Any]:
     extra = app.spec.pod_template
     labels = {**extra.labels, **names.app_labels(app.metadata.name)}
     if image.version:
-        labels["app.kubernetes.io/version"] = image.version
+        labels["app.kubernetes.io/version"] = names.label_value(image.version)
     metadata = {"labels": labels, "annotations": dict(extra.annotations) or None}
     return {"metadata": pods.given(metadata), "spec": _pod_spec(app, image)}
 

@@ -4,12 +4,17 @@ Labels are Keelway's own and never copied from the owner: a GitOps tool that fin
 prunes the child (see the design's API rules).
 """
 
+import re
+from typing import Final
+
 from keelway.api.labels import IMAGE_LABEL as IMAGE_LABEL
 from keelway.api.labels import IMAGE_NAMESPACE_LABEL as IMAGE_NAMESPACE_LABEL
 from keelway.api.labels import IMAGE_UID_LABEL as IMAGE_UID_LABEL
 from keelway.api.labels import MANAGED_BY as MANAGED_BY
 from keelway.api.labels import MANAGER as MANAGER
+from keelway.api.labels import RELEASE_QUARANTINE as RELEASE_QUARANTINE
 from keelway.api.meta import GROUP
+from keelway.api.version import sequential
 
 APP_LABEL = f"{GROUP}/app"
 BUILD_LABEL = f"{GROUP}/build"
@@ -56,13 +61,32 @@ def build_name(image: str, number: int) -> str:
 
 
 def version(number: int) -> str:
-    """`v7`: the version, and the registry tag, that build 7 becomes."""
-    return f"v{number}"
+    """`v7`: the version that build 7 becomes where versions are sequential."""
+    return sequential(number)
+
+
+def version_tag(version: str) -> str:
+    """The registry tag of a version: as Helm does it, `1.2.3+8` is tagged `1.2.3_8`, for no tag has a plus."""
+    return version.replace("+", "_")
 
 
 def technical_tag(number: int) -> str:
     """`build-7`: keeps an untested build's manifest from a registry's clean-up of untagged ones."""
     return f"build-{number}"
+
+
+def is_free_tag(tag: str) -> bool:
+    """Whether a registry takes the tag (distribution-spec), and it is none of the technical ones."""
+    return _TAG.fullmatch(tag) is not None and _TECHNICAL_TAG.fullmatch(tag) is None
+
+
+def label_value(text: str) -> str:
+    """The text as a label may hold it: at most 63 characters, letters and digits at both ends."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text)[:63].strip("._-")
+
+
+_TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_TECHNICAL_TAG: Final = re.compile(r"build-[0-9]+")
 
 
 def job_name(build: str, build_uid: str) -> str:

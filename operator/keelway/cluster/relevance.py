@@ -19,7 +19,7 @@ _TIMES: Final = frozenset({"lastUpdateTime", "lastTransitionTime", "lastProbeTim
 _STATUS: Final[Mapping[Resource, tuple[str, ...]]] = MappingProxyType(
     {
         IMAGES: ("latest",),
-        BUILDS: ("conditions", "version", "digest", "reference"),
+        BUILDS: ("conditions", "version", "digest", "reference", "quarantine"),
         DEPLOYMENTS: (
             "observedGeneration",
             "replicas",

@@ -22,11 +22,13 @@ from keelway.errors import AlreadyExists, Invalid, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.jobs import Jobs
 from keelway.reconcile.places import Places
+from keelway.reconcile.records import Records
 from keelway.reconcile.request import JobData, Requests
 from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
 from keelway.settings import Settings
-from keelway.status.build import SUPERSEDED, Failure, built, built_status, failed_status, version_status
+from keelway.status import quarantine
+from keelway.status.build import SUPERSEDED, Failure, built, built_status, failed_status, version_of, version_status
 from keelway.status.image import Stage
 from keelway.status.job import (
     Passed,
@@ -47,6 +49,7 @@ class Builds:
     """Brings a build one step further at a time. All methods raise Waiting or Transient and may be called again."""
 
     cluster: Cluster
+    records: Records
     registry: Registry
     jobs: Jobs
     requests: Requests
@@ -85,8 +88,13 @@ class Builds:
 
     async def fail(self, image: Image, build: Build, told: Failure, started: datetime | None = None) -> None:
         """Close the record without a version."""
-        await self._write(build, failed_status(build, told, self.clock(), started))
+        found = quarantine.verdict(build, told, self.records.of(image), self.clock())
+        await self._write(build, failed_status(build, told, self.clock(), started, found))
         await self.events.warning(image.to_dict(), told.reason, f"{build.metadata.name}: {told.message}")
+
+    async def release(self, build: Build) -> None:
+        """Let a record out of quarantine."""
+        await self._write(build, quarantine.released_status(build, self.clock()))
 
     async def _start(self, image: Image, build: Build) -> Stage | None:
         with self.places.taking(image, build) as admitted:
@@ -123,6 +131,11 @@ class Builds:
             await self.fail(image, build, result, started)
             return None
         status = built_status(build, result, started, self.clock())
+        known_bad = quarantine.of_built(self.records.of(image), build, status.digest or "")
+        if known_bad is not None:
+            pushed = build.model_copy(update={"status": status})
+            await self.fail(image, pushed, quarantine.held_back(build, known_bad, status.digest or ""), started)
+            return None
         if not build.spec.tests:
             await self._release(image, build, status)
             return None
@@ -161,10 +174,11 @@ class Builds:
 
     async def _release(self, image: Image, build: Build, status: BuildStatus) -> None:
         """The tag first, then the record: a tag without a record is put right by the next pass, not the other way."""
-        version = names.version(build.spec.number)
+        version = version_of(build)
         assert status.digest is not None
         keyring = await self.credentials.keyring(image.metadata.namespace, push_secrets(build))
-        await self.registry.tag(Reference.parse(build.spec.repository), status.digest, version, keyring)
+        tag = names.version_tag(version)
+        await self.registry.tag(Reference.parse(build.spec.repository), status.digest, tag, keyring)
         await self._write(build, version_status(build, status, version, self.clock()))
         await self.events.normal(image.to_dict(), "VersionReady", f"{version} is {status.reference}.")
 

@@ -1,8 +1,9 @@
 """PURE: what an Image needs next, decided from its records alone; `image.py` does it.
 
 The rules, first match wins: a running build ends, unless its spec was changed under it; one that still waits gives way
-to a newer revision; a request is honoured once; the
-same inputs are not built again; a failure that lies outside is tried again after a pause; anything else is a new build.
+to a newer revision; what is in quarantine is not built again, whoever asks; a request is honoured once; the same inputs
+are not built again; what was let out of quarantine is; a failure that lies outside is tried again after a pause;
+anything else is a new build.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Final
 from keelway.api.build import Build, BuildReason
 from keelway.api.image import Image
 from keelway.children.names import BUILD_REQUESTED
+from keelway.status import quarantine
 from keelway.status.build import Asked, Inputs, ended, retryable, succeeded
 from keelway.status.image import ImageObserved
 
@@ -57,12 +59,16 @@ def decide(image: Image, observed: ImageObserved, inputs: Inputs, now: datetime)
     newest = observed.newest
     if newest is not None and not ended(newest):
         return Cancel(newest) if _superseded(newest, observed, inputs) else Attend(newest)
+    if quarantine.of_inputs(observed.builds, inputs) is not None:
+        return Rest()
     request = open_request(image, observed)
     if request is not None:
         return Create(BuildReason.REQUESTED, request)
     last, good = observed.last, observed.latest_good
     if last is not None and inputs.made(last):
-        return Rest() if succeeded(last) else _after_failure(last, now)
+        if succeeded(last):
+            return Rest()
+        return Create(BuildReason.RELEASED) if quarantine.is_over(last) else _after_failure(last, now)
     if good is not None and inputs.made(good):
         return Rest()
     same_spec = last is not None and Asked.by_build(last) == inputs.asked

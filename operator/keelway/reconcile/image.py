@@ -27,13 +27,15 @@ from keelway.reconcile.outcome import Key, Outcome
 from keelway.reconcile.places import Places
 from keelway.reconcile.records import Records, beyond_limit
 from keelway.reconcile.repository import check_unique, repository
+from keelway.reconcile.serving import Serving
 from keelway.reconcile.source import Sources
 from keelway.reconcile.statuses import write_invalid, write_status
 from keelway.settings import Settings
+from keelway.status import quarantine
 from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, built, ended, succeeded
 from keelway.status.conditions import READY, find
 from keelway.status.diagnosis import Finding, diagnose_pending
-from keelway.status.image import ImageObserved, Stage, image_status, suspended_status
+from keelway.status.image import ImageObserved, Stage, image_status, shown_problem, suspended_status
 
 # Seconds: a pod that is given no node makes no event, also when `status/job.py` gives it up.
 _LOOK_AGAIN: Final[Mapping[Stage | None, float]] = MappingProxyType({Stage.BUILDING: 60.0, Stage.TESTING: 60.0})
@@ -47,6 +49,7 @@ class ImageReconciler:
     records: Records
     sources: Sources
     builds: Builds
+    serving: Serving
     jobs: Jobs
     places: Places
     events: Events
@@ -74,20 +77,31 @@ class ImageReconciler:
         before = observed = await self._look(image)
         decision: Decision | None = None
         try:
+            observed = await self._release(raw, image, observed)
             await self._close_overtaken(image, observed)
             decision = self._decide(image, observed)
             observed = await self._act(image, observed, decision)
         except KeelwayError as error:
             observed = replace(observed, builds=self.records.of(image), problem=error)
+        observed = await self.serving.settle(image, observed)
         try:
             await self._write_status(raw, image, image_status(image, observed, self.clock()).to_dict())
             await self._tidy(image, observed)
         finally:
             self._give_up_places(before, observed)
-        if observed.problem is not None:
-            await self._tell(raw, image, observed.problem)
-            raise observed.problem
-        return Outcome(self._come_back(observed, decision))
+        return await self._end(raw, image, observed, self._come_back(observed, decision))
+
+    async def _end(
+        self, raw: dict[str, Any], image: Image, observed: ImageObserved, come_back: float | None
+    ) -> Outcome:
+        """When to look again. Raises what is the matter, unless the source is to be looked at whatever it is."""
+        shown = shown_problem(observed)
+        if shown is not None:
+            await self._tell(raw, image, shown)
+        problem = observed.problem or observed.serving_problem
+        if problem is None or (isinstance(problem, Terminal) and come_back is not None):
+            return Outcome(come_back)
+        raise problem
 
     def _give_up_places(self, before: ImageObserved, observed: ImageObserved) -> None:
         """A place that this pass left, or does not take although it is offered, is for whoever waits."""
@@ -112,13 +126,16 @@ class ImageReconciler:
                 observed = replace(observed, builds=self.records.of(image), stage=stage)
             except KeelwayError as error:
                 observed = replace(observed, builds=self.records.of(image), problem=error)
+        target = self._with_target(image, observed).target
+        observed = await self.serving.settle(image, replace(observed, target=target))
         try:
             await self._write_status(raw, image, suspended_status(image, observed, self.clock()).to_dict())
             await self._tidy(image, observed)
         finally:
             self._give_up_places(before, observed)
-        if observed.problem is not None:
-            raise observed.problem
+        problem = observed.problem or observed.serving_problem
+        if problem is not None:
+            raise problem
         return Outcome(self._come_back(observed, None))
 
     def _recorded(self, image: Image) -> ImageObserved:
@@ -129,18 +146,38 @@ class ImageReconciler:
         """The records, and what should be built; a source that cannot be resolved is a finding, not the end."""
         await self.records.catch_up(image)
         observed = self._recorded(image)
-        try:
-            target = repository(image, self.settings)
-            check_unique(image, target, self._rivals(image, target), self.settings)
-        except KeelwayError as error:
-            return replace(observed, problem=error)
+        observed = self._with_target(image, observed)
+        if observed.target is None:
+            return observed
         try:
             afresh = open_request(image, observed) is not None
             resolved = await self.sources.resolve(image, afresh=afresh)
         except KeelwayError as error:
             return replace(observed, problem=error, source_problem=error)
-        inputs = Inputs(Asked.by_image(image, target), resolved.revision)
-        return replace(observed, inputs=inputs, next_check=resolved.next_check)
+        inputs = Inputs(Asked.by_image(image, observed.target), resolved.revision)
+        return replace(observed, inputs=inputs, next_check=resolved.next_check, git_tag=resolved.git_tag)
+
+    def _with_target(self, image: Image, observed: ImageObserved) -> ImageObserved:
+        """The repository that is the Image's to push to, or why there is none."""
+        try:
+            target = repository(image, self.settings)
+            check_unique(image, target, self._rivals(image, target), self.settings)
+        except KeelwayError as error:
+            return replace(observed, problem=error)
+        return replace(observed, target=target)
+
+    async def _release(self, raw: dict[str, Any], image: Image, observed: ImageObserved) -> ImageObserved:
+        """Lift the quarantines that a new request names, and those that a corrected test has answered."""
+        request = image.metadata.annotations.get(names.RELEASE_QUARANTINE, "")
+        is_new = bool(request) and request != image.status.observed_quarantine_release
+        asked = quarantine.named(observed.builds, request) if is_new else ()
+        if is_new and not asked:
+            text = f"No Build in quarantine goes by {request:.80}: name one of status.quarantine, its digest, or all."
+            await self.events.warning(raw, "NothingToRelease", text)
+        lifted = [*asked, *(one for one in quarantine.answered(observed.builds) if one not in asked)]
+        for build in lifted:
+            await self.builds.release(build)
+        return replace(observed, builds=self.records.of(image) if lifted else observed.builds, release=request)
 
     def _rivals(self, image: Image, target: str) -> Iterator[Image]:
         """The Images that may push to the same repository; two with default repositories never do."""

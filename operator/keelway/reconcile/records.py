@@ -5,26 +5,31 @@ Neighbours: `decide.py` says when one is due, `build.py` brings it further, `ima
 
 import contextlib
 import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from keelway.api.build import Build, BuildSpec
 from keelway.api.image import Image
 from keelway.api.meta import API_VERSION
 from keelway.api.resources import BUILDS
+from keelway.api.version import VersionScheme
 from keelway.children import names
 from keelway.cluster.cache import is_controlled_by
 from keelway.cluster.client import Cluster
 from keelway.errors import AlreadyExists, NotFound, Terminal, Transient
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.decide import Create
+from keelway.reconcile.version import Candidate, is_sequential, next_version
 from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
-from keelway.status.build import Asked, Inputs, ended
+from keelway.status import quarantine
+from keelway.status.build import Asked, Inputs, ended, succeeded, version_of
 from keelway.status.image import ImageObserved
 
 # Nobody has built a hundred million times: what looks so was put there by hand.
-_NUMBERED_TAG: Final = re.compile(r"(?:v|build-)([1-9][0-9]{0,7})")
+_NUMBERED_TAG: Final = re.compile(r"(v|build-)([1-9][0-9]{0,7})")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Records:
     cluster: Cluster
     registry: Registry
     credentials: Credentials
+    clock: Callable[[], datetime]
 
     def of(self, image: Image) -> tuple[Build, ...]:
         """By number."""
@@ -57,10 +63,17 @@ class Records:
             await self.cluster.get(BUILDS, namespace, name)
 
     async def create(self, image: Image, observed: ImageObserved, decision: Create, inputs: Inputs) -> Build:
-        """The record, before anything is done for it: creating is how a number is claimed (contract.md rule 5)."""
-        number = await self._next_number(image, observed, inputs)
+        """The record, before anything is done for it: creating is how a number is claimed (contract.md rule 5).
+
+        Raises Terminal where the Image's rules give no version that is free.
+        """
+        tags = await self._tags(image, inputs.asked) if _asks_registry(image, observed, inputs) else ()
+        taken = _taken(image, observed, tags)
+        number = _next_number(image, observed, tags)
         while True:
-            record = _record(image, number, decision, inputs)
+            due = Candidate(number, inputs.revision, observed.git_tag, self.clock())
+            version = next_version(image.spec.version, taken, due)
+            record = _record(image, number, version, decision, inputs)
             try:
                 return Build.parse(await self.cluster.create(BUILDS, record))
             except AlreadyExists:
@@ -78,30 +91,49 @@ class Records:
                         "What comes next is decided anew by itself.",
                     ) from None
 
-    async def _next_number(self, image: Image, observed: ImageObserved, inputs: Inputs) -> int:
-        """One more than every number that was ever given here: gaps are fine, reuse is not."""
-        known = [build.spec.number for build in observed.builds]
-        known += [image.status.latest.number if image.status.latest else 0, image.status.latest_number]
-        newest = observed.newest
-        if newest is None or newest.spec.repository != inputs.asked.repository:
-            known += await self._numbers_in_registry(image, inputs.asked)
-        return max(known) + 1
-
-    async def _numbers_in_registry(self, image: Image, asked: Asked) -> list[int]:
-        """What an earlier Image of this name has left in the repository."""
+    async def _tags(self, image: Image, asked: Asked) -> Sequence[str]:
+        """What is in the repository, also what an earlier Image of this name has left there."""
         secrets = (asked.push_secret_ref.name,) if asked.push_secret_ref else ()
         keyring = await self.credentials.keyring(image.metadata.namespace, secrets)
-        tags: list[str] = []
         with contextlib.suppress(NotFound):
-            tags = await self.registry.tags(Reference.parse(asked.repository), keyring)
-        return [int(match[1]) for tag in tags if (match := _NUMBERED_TAG.fullmatch(tag))]
+            return await self.registry.tags(Reference.parse(asked.repository), keyring)
+        return ()
 
 
-def _record(image: Image, number: int, decision: Create, inputs: Inputs) -> dict[str, Any]:
+def _asks_registry(image: Image, observed: ImageObserved, inputs: Inputs) -> bool:
+    """Not where sequential versions just go on: a number that no record of this repository has is free there."""
+    newest = observed.newest
+    if newest is None or newest.spec.repository != inputs.asked.repository:
+        return True
+    goes_on = is_sequential(newest.spec.version, newest.spec.number)
+    return not goes_on or image.spec.version.scheme is not VersionScheme.SEQUENTIAL
+
+
+def _next_number(image: Image, observed: ImageObserved, tags: Iterable[str]) -> int:
+    """One more than every number that was ever given here: gaps are fine, reuse is not."""
+    known = [build.spec.number for build in observed.builds]
+    known += [image.status.latest.number if image.status.latest else 0, image.status.latest_number]
+    # With other schemes a v7 may be anything.
+    prefixes = ("v", "build-") if image.spec.version.scheme is VersionScheme.SEQUENTIAL else ("build-",)
+    found = [match for tag in tags if (match := _NUMBERED_TAG.fullmatch(tag)) is not None]
+    known += [int(match[2]) for match in found if match[1] in prefixes]
+    return max(known) + 1
+
+
+def _taken(image: Image, observed: ImageObserved, tags: Iterable[str]) -> frozenset[str]:
+    """The tags that no new version may have: those of versions, of whatever else is there, and `spec.tags`."""
+    versions = [build.status.version for build in observed.builds if build.status.version is not None]
+    if image.status.latest is not None:
+        versions.append(image.status.latest.version)
+    return frozenset([*(names.version_tag(version) for version in versions), *tags, *image.spec.tags])
+
+
+def _record(image: Image, number: int, version: str, decision: Create, inputs: Inputs) -> dict[str, Any]:
     asked, metadata = inputs.asked, image.metadata
     spec = BuildSpec(
         image=metadata.name,
         number=number,
+        version=version,
         reason=decision.reason,
         requested=decision.requested,
         attempt=decision.attempt,
@@ -143,8 +175,20 @@ def _record_of(image: Image, raw: dict[str, Any] | None) -> Build | None:
 
 
 def beyond_limit(image: Image, observed: ImageObserved) -> list[Build]:
-    """The oldest closed records over `history.limit`, but none that `decide.py` still goes by."""
-    excess = len(observed.builds) - image.spec.history.limit
-    needed = (observed.latest_good, observed.last, observed.newest)
-    removable = [build for build in observed.builds if ended(build) and build not in needed]
-    return removable[: max(0, excess)]
+    """The oldest closed records over `history.limit`, but none that is still gone by.
+
+    Those in quarantine do not count for the limit; there are bounds of their own (`status/quarantine.py`).
+    """
+    held = {build.metadata.uid for build in quarantine.evidence(observed.builds)}
+    counted = [build for build in observed.builds if build.metadata.uid not in held]
+    needed = [observed.latest_good, observed.last, observed.newest]
+    if image.spec.pin is not None:
+        needed.append(version_record(observed.builds, image.spec.pin))
+    removable = [build for build in counted if ended(build) and build not in needed]
+    return removable[: max(0, len(counted) - image.spec.history.limit)]
+
+
+def version_record(builds: Iterable[Build], version: str) -> Build | None:
+    """The record that became that version; `1.2.3+8` may also be written as its tag, `1.2.3_8`."""
+    tag = names.version_tag(version)
+    return next((build for build in builds if succeeded(build) and names.version_tag(version_of(build)) == tag), None)

@@ -25,11 +25,15 @@ from keelway.sources.guard import GuardedHttp
 
 @dataclass(frozen=True)
 class Resolved:
-    """A source at a revision: a git commit, or `sha256:...` of the content. `next_check` is None where it is fixed."""
+    """A source at a revision: a git commit, or `sha256:...` of the content.
+
+    `next_check` is None where it is fixed; `git_tag` is the tag that a git source's revision names, if it is one.
+    """
 
     source: Source
     revision: str
     next_check: datetime | None = None
+    git_tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,9 @@ class Sources:
             return Resolved(source, content_revision(files), self._next_check(image))
         assert source.git is not None
         credentials = await self.credentials(image, source)
-        commit = await git.resolve(source.git.url, source.git.revision, credentials, self._http)
-        pinned = commit == source.git.revision
-        return Resolved(source, commit, None if pinned else self._next_check(image))
+        ref = await git.resolve(source.git.url, source.git.revision, credentials, self._http)
+        pinned = ref.commit == source.git.revision
+        return Resolved(source, ref.commit, None if pinned else self._next_check(image), ref.tag)
 
     def _next_check(self, image: Image) -> datetime:
         return self._clock() + timedelta(seconds=image.spec.poll.interval_seconds)

@@ -4,12 +4,14 @@ The operator resolves tags, reads image configs and moves tags with it, build Jo
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import platform
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import quote
@@ -54,10 +56,14 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """What of an image's config matters here: `user` as written by USER, empty for root."""
+    """What of an image's config matters here: `user` as written by USER, empty for root; `created` and `revision` (the
+    OCI label) where it has them.
+    """
 
     digest: str
     user: str
+    created: datetime | None = None
+    revision: str | None = None
 
 
 class Registry:
@@ -106,8 +112,7 @@ class Registry:
             digest = _mapping(manifest.get("config")).get("digest")
             if not is_digest(digest):
                 raise unreadable(str(reference), "has no config")
-            config = _mapping(_parsed(await self._blob(reference, digest, keyring), reference).get("config"))
-            return ImageConfig(digest, str(config.get("User") or ""))
+            return _config(digest, _parsed(await self._blob(reference, digest, keyring), reference))
 
     async def tags(self, repository: Reference, keyring: Keyring) -> list[str]:
         """All tags of the repository, in the registry's order."""
@@ -251,6 +256,20 @@ def _parsed(body: bytes, reference: Reference) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise unreadable(str(reference), "is described by no JSON object")
     return document
+
+
+def _config(digest: str, document: Mapping[str, Any]) -> ImageConfig:
+    config = _mapping(document.get("config"))
+    revision = _mapping(config.get("Labels")).get("org.opencontainers.image.revision")
+    created = None
+    with contextlib.suppress(TypeError, ValueError):
+        created = datetime.fromisoformat(document.get("created"))  # type: ignore[arg-type]
+    return ImageConfig(
+        digest,
+        str(config.get("User") or ""),
+        created if created is not None and created.tzinfo is not None else None,
+        revision if isinstance(revision, str) else None,
+    )
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from keelway.sources.guard import Answer, GuardedHttp, Request
 from keelway.sources.pktline import Mark, Packet, decode, encode, text
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_TAGS = "refs/tags/"
 _SERVICE = "git-upload-pack"
 _ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 # Version 0 lists every ref: 32 MiB hold about 400,000 of them.
@@ -35,6 +36,11 @@ class Ref:
 
     name: str
     commit: str
+
+    @property
+    def tag(self) -> str | None:
+        """The tag that it is, by its short name."""
+        return self.name.removeprefix(_TAGS) if self.name.startswith(_TAGS) else None
 
 
 @dataclass(frozen=True)
@@ -76,18 +82,19 @@ class Remote:
             yield _checked(answer, self.credentials)
 
 
-async def resolve(url: str, revision: str | None, credentials: Credentials | None, http: GuardedHttp) -> str:
-    """The commit id (40 hex digits) of a branch, tag, full ref name or commit id; None means HEAD.
+async def resolve(url: str, revision: str | None, credentials: Credentials | None, http: GuardedHttp) -> Ref:
+    """The ref that is a branch, tag, full ref name or commit id now; None means HEAD.
 
-    A full commit id is taken as it is. A branch goes before a tag of the same name, as in `git clone -b`.
+    A full commit id (40 hex digits) is taken as it is, as a ref of that name. A branch goes before a tag of the same
+    name, as in `git clone -b`.
     Raises as `GuardedHttp.stream` does, and Waiting RevisionNotFound, NotAGitRepository or GitRefused.
     """
     if revision is not None and _COMMIT.fullmatch(revision):
-        return revision
+        return Ref(revision, revision)
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
             remote = await connect(url, credentials, http)
-            return (await find(remote, revision)).commit
+            return await find(remote, revision)
     except TimeoutError as error:
         raise timed_out(httpx.URL(url)) from error
 
@@ -171,7 +178,7 @@ def _candidates(revision: str | None) -> tuple[str, ...]:
         return ("HEAD",)
     if revision.startswith("refs/"):
         return (revision,)
-    return (f"refs/heads/{revision}", f"refs/tags/{revision}")
+    return (f"refs/heads/{revision}", f"{_TAGS}{revision}")
 
 
 async def _checked(answer: Answer, credentials: Credentials | None) -> AsyncIterator[Packet]:

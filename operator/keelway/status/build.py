@@ -10,7 +10,9 @@ from keelway.api.build import PENDING, Build, BuildStatus, Material
 from keelway.api.buildrequest import BuildReport
 from keelway.api.image import BuildOptions, Image, TestSpec
 from keelway.api.meta import Condition, ConditionStatus, LocalRef
+from keelway.api.quarantine import Quarantine
 from keelway.api.source import Source
+from keelway.api.version import sequential
 from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, bounded, find, merge
 
 SUCCEEDED = "Succeeded"
@@ -62,11 +64,20 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a build is not a version. `retry` tells that the fault lies outside, so that trying again may help."""
+    """Why a build is not a version.
+
+    `retry` tells that the fault lies outside, so that trying again may help; `test` names the test that failed.
+    """
 
     reason: str
     message: str
     retry: bool = False
+    test: str | None = None
+
+
+def version_of(build: Build) -> str:
+    """The version that the build is to become, or has become."""
+    return build.status.version or build.spec.version or sequential(build.spec.number)
 
 
 def ended(build: Build) -> bool:
@@ -138,8 +149,14 @@ def version_status(build: Build, status: BuildStatus, version: str, now: datetim
     )
 
 
-def failed_status(build: Build, told: Failure, now: datetime, started: datetime | None = None) -> BuildStatus:
-    """The status of a build that ended without a version."""
+def failed_status(
+    build: Build,
+    told: Failure,
+    now: datetime,
+    started: datetime | None = None,
+    quarantine: Quarantine | None = None,
+) -> BuildStatus:
+    """The status of a build that ended without a version, and whether it is ever to be chosen again."""
     facts = [Fact(SUCCEEDED, FALSE, told.reason, _first_line(told.message))]
     if built(build):
         facts += [Fact(BUILT, TRUE, "Pushed", f"Pushed as {build.status.digest}.")]
@@ -153,6 +170,7 @@ def failed_status(build: Build, told: Failure, now: datetime, started: datetime 
         "message": bounded(told.message),
         "started_at": started or build.status.started_at,
         "finished_at": now,
+        "quarantine": quarantine,
     }
     return build.status.model_copy(update=changes)
 

@@ -9,7 +9,9 @@ from enum import Enum
 
 from keelway.api.build import Build
 from keelway.api.image import Image, ImageStatus, LatestImage
+from keelway.api.version import TagStatus
 from keelway.errors import KeelwayError, Terminal
+from keelway.status import quarantine
 from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded
 from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, Progress, find, merge, summary
 from keelway.status.diagnosis import Finding
@@ -32,7 +34,10 @@ class ImageObserved:
     `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `inputs` are what
     should be built, None where the source could not be resolved (`source_problem`); `problem` is anything that ended
     the pass early, that included; `stage` is set while the newest build has not ended, and `finding` is what keeps its
-    pods from starting.
+    pods from starting. `git_tag` is the tag that the source's revision names, `target` the repository that the Image
+    may push to. `pinned` is the version of `spec.pin`, `tags` what `spec.tags` point to, and `serving_problem` what
+    keeps either from being as asked; `release` is the request to lift quarantines that was acted on, empty
+    where there is none.
     """
 
     builds: tuple[Build, ...]
@@ -43,6 +48,12 @@ class ImageObserved:
     finding: Finding | None = None
     next_check: datetime | None = None
     started: bool = True
+    git_tag: str | None = None
+    target: str | None = None
+    pinned: LatestImage | None = None
+    tags: tuple[TagStatus, ...] = ()
+    serving_problem: KeelwayError | None = None
+    release: str | None = None
 
     @property
     def newest(self) -> Build | None:
@@ -56,21 +67,29 @@ class ImageObserved:
 
     @property
     def latest_good(self) -> Build | None:
-        """The newest record that became a version."""
-        return next((build for build in reversed(self.builds) if succeeded(build)), None)
+        """The newest record that became a version, and did not turn out bad since."""
+        return next((build for build in reversed(self.builds) if self._is_good(build)), None)
+
+    def _is_good(self, build: Build) -> bool:
+        return succeeded(build) and quarantine.of_good(self.builds, build) is None
 
 
 def image_status(image: Image, observed: ImageObserved, now: datetime) -> ImageStatus:
     """The whole status."""
-    facts = [_source_ready(observed), *_steps(observed), *_summary(observed)]
+    facts = [_source_ready(observed), *_steps(observed), *_summary(image, observed)]
     newest = observed.newest
     return ImageStatus(
         conditions=merge(image.status.conditions, facts, image.metadata.generation, now),
         observed_generation=image.metadata.generation,
-        latest=_latest(image, observed),
+        latest=latest_image(image, observed),
         latest_build=newest.metadata.name if newest else image.status.latest_build,
         observed_build_request=_observed_request(image, observed),
+        observed_quarantine_release=(
+            image.status.observed_quarantine_release if observed.release is None else observed.release or None
+        ),
         next_check_time=observed.next_check,
+        tags=observed.tags or None,
+        quarantine=quarantine.entries(observed.builds) or None,
     )
 
 
@@ -86,14 +105,18 @@ def suspended_status(image: Image, observed: ImageObserved, now: datetime) -> Im
         if one.type in (SOURCE_READY, BUILT, TESTED)
     ]
     message = "spec.suspend is true: no build starts until it is false again."
+    if observed.serving_problem is not None:
+        message = f"{message} {observed.serving_problem.message}"
     facts = [*kept, *summary(ready, Progress.SETTLED, "Suspended", message)]
     conditions = merge(image.status.conditions, facts, image.metadata.generation, now)
     changes = {
         "conditions": conditions,
         "observed_generation": image.metadata.generation,
-        "latest": _latest(image, observed),
+        "latest": latest_image(image, observed),
         "latest_build": observed.newest.metadata.name if observed.newest else image.status.latest_build,
         "next_check_time": None,
+        "tags": observed.tags or None,
+        "quarantine": quarantine.entries(observed.builds) or None,
     }
     return image.status.model_copy(update=changes)
 
@@ -135,22 +158,41 @@ def _current(observed: ImageObserved) -> Build | None:
     """The build of today's inputs; while they are not known, the newest."""
     if observed.stage is not None:
         return observed.newest
+    known_bad = _known_bad(observed)
+    if known_bad is not None:
+        return known_bad
     last, good = observed.last, observed.latest_good
     if last is None or observed.inputs is None or observed.inputs.made(last):
         return last
     return good if good is not None and observed.inputs.made(good) else last
 
 
-def _summary(observed: ImageObserved) -> list[Fact]:
-    if observed.problem is not None:
-        progress = Progress.STALLED if isinstance(observed.problem, Terminal) else Progress.RECONCILING
-        return summary(FALSE, progress, observed.problem.reason, observed.problem.message)
+def _known_bad(observed: ImageObserved) -> Build | None:
+    return quarantine.of_inputs(observed.builds, observed.inputs) if observed.inputs is not None else None
+
+
+def shown_problem(observed: ImageObserved) -> KeelwayError | None:
+    """What Ready tells of: a pinned version stays, whatever befalls its source or its newest build."""
+    return observed.serving_problem or (observed.problem if observed.pinned is None else None)
+
+
+def _summary(image: Image, observed: ImageObserved) -> list[Fact]:
+    problem = shown_problem(observed)
+    if problem is not None:
+        progress = Progress.STALLED if isinstance(problem, Terminal) else Progress.RECONCILING
+        return summary(FALSE, progress, problem.reason, problem.message)
+    if observed.pinned is not None:
+        return summary(TRUE, Progress.SETTLED, "Pinned", _pinned(observed.pinned, observed))
     build = _current(observed)
     if build is None:
         return summary(UNKNOWN, Progress.RECONCILING, "Queued", "The first build is about to start.")
     if observed.stage is not None:
         text = _told(_stage(build, observed.stage), observed.finding)
         return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, text)
+    if build is _known_bad(observed):
+        serving = latest_image(image, observed)
+        text = quarantine.told(build, serving.version if serving else None)
+        return summary(FALSE, Progress.STALLED, quarantine.QUARANTINED, text)
     if succeeded(build):
         return summary(TRUE, Progress.SETTLED, "VersionReady", f"{build.status.version} is {build.status.reference}.")
     if failed(build):
@@ -175,18 +217,43 @@ def _stage(build: Build, stage: Stage) -> str:
             return f"{name} is built; its tests run."
 
 
-def _latest(image: Image, observed: ImageObserved) -> LatestImage | None:
-    """The newest good record's version; what status says is kept where its record is gone."""
-    build = observed.latest_good
+def _pinned(pinned: LatestImage, observed: ImageObserved) -> str:
+    good = observed.latest_good
+    if good is None or good.status.version == pinned.version:
+        newest = "It is the newest good version that is known"
+    else:
+        newest = f"The newest good version is {good.status.version}"
+    return f"{pinned.version} is pinned by spec.pin. {newest}; without spec.pin that one counts again."
+
+
+def latest_image(image: Image, observed: ImageObserved) -> LatestImage | None:
+    """The pinned version, else the newest good record's; what status says is kept where its record is gone."""
     known = image.status.latest
-    if build is None or build.status.version is None or build.status.reference is None:
+    if observed.pinned is not None:
+        return observed.pinned
+    build = observed.latest_good
+    found = of_record(build) if build is not None else None
+    if build is None or found is None:
         return known
-    if known is not None and known.number > build.spec.number:
-        return known
+    if known is None:
+        return found if image.spec.pin is None else None
+    keeps = image.spec.pin is not None or known.number > build.spec.number
+    return known if keeps and not _turned_out_bad(known, observed) else found
+
+
+def _turned_out_bad(known: LatestImage, observed: ImageObserved) -> bool:
+    return quarantine.of_digest(observed.builds, known.digest) is not None
+
+
+def of_record(build: Build) -> LatestImage | None:
+    """What a record that became a version says of it."""
+    if build.status.version is None or build.status.reference is None:
+        return None
     return LatestImage(
         version=build.status.version,
         reference=build.status.reference,
         revision=build.spec.revision,
+        build=build.metadata.name,
         built_at=build.status.finished_at or build.metadata.creation_timestamp,
         user=build.status.user,
         run_as_user=build.status.run_as_user,

@@ -118,7 +118,7 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
         if found is not None:
             return Failure("TestNotStarted", f"Test {test.name} could not start. {found.message}", retry=True)
         text = f"Test {test.name} did not end within {test.timeout_seconds} s. Correct it, or raise its timeoutSeconds."
-        return Failure("TestTimeout", f"{text}{last_words}")
+        return Failure("TestTimeout", f"{text}{last_words}", test=test.name)
     # The kubelet and the control plane give a pod a reason when they end it; a program's own end has none.
     if not ended or status.get("reason"):
         return _interrupted(test, status.get("message") or status.get("reason") or "its pod was removed")
@@ -132,7 +132,7 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
             f"Test {test.name} exited with code {ended.get('exitCode')}. "
             f"Correct the source or the test; `kubectl logs -n {namespace} {pod_name}` shows all it wrote."
         )
-    return Failure("TestFailed", f"{text}{last_words}")
+    return Failure("TestFailed", f"{text}{last_words}", test=test.name)
 
 
 def _is_disrupted(pod: Mapping[str, Any]) -> bool:

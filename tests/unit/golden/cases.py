@@ -24,17 +24,19 @@ from keelway.children.base import KEEP, Wanted
 from keelway.children.context import AppContext, JobContext, RunImage, TestContext
 from keelway.children.deployment import DEPLOYMENT
 from keelway.cluster.cache import Cache
-from keelway.errors import KeelwayError, Terminal, Transient, Waiting
+from keelway.errors import KeelwayError, NotFound, Terminal, Transient, Waiting
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.decide import Attend, Cancel, Create, Decision, Rest, decide
 from keelway.reconcile.image_of import Found, ImageFinder
 from keelway.reconcile.repository import check_unique, repository
+from keelway.reconcile.serving import Serving
 from keelway.registry.client import Registry
 from keelway.settings import Settings
 from keelway.status import app as app_status
 from keelway.status import image as image_status
+from keelway.status import quarantine
 from keelway.status.app import AppObserved
-from keelway.status.build import Asked, Failure, Inputs, built_status, failed_status, version_status
+from keelway.status.build import Asked, Failure, Inputs, built_status, failed_status, version_of, version_status
 from keelway.status.diagnosis import diagnose, diagnose_pending
 from keelway.status.image import ImageObserved, Stage
 from keelway.status.job import first_failure, job_result, job_started, report_failure, test_result
@@ -129,6 +131,7 @@ def _image(given: Given) -> Answer:
     if image.spec.suspend:
         return _told(given["image"], image_status.suspended_status(image, observed, NOW).to_dict())
     observed, decision = _next(image, observed, given)
+    observed = asyncio.run(_SERVING.settle(image, observed))
     if isinstance(decision, Create | Cancel):
         return {"next": _decision(decision)}  # status is written after that was done
     status = image_status.image_status(image, observed, NOW).to_dict()
@@ -144,10 +147,24 @@ def _next(image: Image, observed: ImageObserved, given: Given) -> tuple[ImageObs
     if "sourceProblem" in given:
         lost = _error(given["sourceProblem"])
         return replace(observed, problem=lost, source_problem=lost), None
+    observed = replace(observed, target=target)
     inputs = Inputs(Asked.by_image(image, target), given["revision"])
     stage = Stage(given["stage"]) if "stage" in given else None
     observed = replace(observed, inputs=inputs, stage=stage, finding=diagnose_pending(given.get("pods", [])))
     return observed, decide(image, observed, inputs, NOW)
+
+
+class _NothingThere:
+    """A registry without any tag, and credentials for it."""
+
+    async def resolve(self, reference: object, _: object) -> str:
+        raise NotFound("NotFound", f"{reference} is not there.")
+
+    async def keyring(self, *_: object) -> None:
+        return None
+
+
+_SERVING: Final = Serving(cast("Registry", _NothingThere()), cast("Credentials", _NothingThere()))
 
 
 def _decision(decision: Decision | None) -> str:
@@ -190,9 +207,11 @@ def _build_status(given: Given) -> Answer:
     if "tests" in live:
         results = [test_result(test, pod, NOW) for test, pod in zip(build.spec.tests, live["tests"], strict=True)]
         failure = first_failure(results)
-        version = names.version(build.spec.number)
-        status = failed_status(build, failure, NOW) if failure else version_status(build, build.status, version, NOW)
-        return {"status": status.to_dict()}
+        version = version_of(build)
+        if failure is None:
+            return {"status": version_status(build, build.status, version, NOW).to_dict()}
+        found = quarantine.verdict(build, failure, (), NOW)
+        return {"status": failed_status(build, failure, NOW, None, found).to_dict()}
     started = job_started(live["job"])
     result = job_result(live["job"], live.get("pods", []))
     if isinstance(result, BuildReport) and not result.ok:

@@ -11,7 +11,7 @@ from aiohttp import web
 from keelway.errors import Forbidden, NotFound, Transient, Waiting
 from keelway.sources import git
 from keelway.sources.credentials import Credentials
-from keelway.sources.git import resolve
+from keelway.sources.git import Ref, resolve
 from keelway.sources.guard import Guard, GuardedHttp
 from keelway.sources.pktline import Mark, Packet, decode, encode
 from tests.unit.gitserver import Repository, backend
@@ -44,7 +44,7 @@ async def test_branches_tags_and_head_lead_to_their_commits(
     repository.git("branch", "feature/x", first)
     async with serve(backend(repository.path.parent, version_2)) as url:
         resolved = {
-            name: await resolve(f"{url}/app.git", name, None, http)
+            name: (await resolve(f"{url}/app.git", name, None, http)).commit
             for name in (None, "HEAD", "main", "feature/x", "v1", "light", "refs/heads/main", "refs/tags/v1")
         }
     assert resolved == {
@@ -61,11 +61,11 @@ async def test_a_branch_goes_before_a_tag_of_the_same_name(
     head = repository.commit({"a": "2"})
     repository.git("branch", "same")
     async with serve(backend(repository.path.parent, version_2)) as url:
-        assert await resolve(f"{url}/app.git", "same", None, http) == head
+        assert (await resolve(f"{url}/app.git", "same", None, http)).commit == head
 
 
 async def test_a_full_commit_id_is_taken_as_it_is(http: GuardedHttp) -> None:
-    assert await resolve("https://no-such-host.invalid/x", "a" * 40, None, http) == "a" * 40
+    assert await resolve("https://no-such-host.invalid/x", "a" * 40, None, http) == Ref("a" * 40, "a" * 40)
 
 
 @VERSIONS
@@ -113,7 +113,7 @@ async def test_a_private_repository_wants_its_token(repository: Repository, http
     async with serve(guarded) as url:
         with pytest.raises(Forbidden, match="Unauthorized"):
             await resolve(f"{url}/app.git", "main", None, http)
-        commit = await resolve(f"{url}/app.git", "main", token, http)
+        commit = (await resolve(f"{url}/app.git", "main", token, http)).commit
     assert commit == repository.git("rev-parse", "main")
 
 
@@ -133,7 +133,7 @@ async def test_a_moved_repository_is_followed_without_its_credentials(
             return web.Response(status=301, headers={"Location": f"{new}{request.path_qs}"})
 
         async with serve(moved) as url:
-            commit = await resolve(f"{url}/app.git", "main", Credentials(token="t0ken"), http)
+            commit = (await resolve(f"{url}/app.git", "main", Credentials(token="t0ken"), http)).commit
     assert commit == repository.git("rev-parse", "main")
     assert set(seen) == {None}
     assert len(seen) == 2

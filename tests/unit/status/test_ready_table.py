@@ -25,7 +25,8 @@ TABLE = [
     # newest build or test failed
     ("image-first-build-failed", "False", "False", "True", "RunFailed", "Failed"),
     ("image-build-failed-last-good-serves", "False", "False", "True", "RunFailed", "Failed"),
-    ("image-test-failed-last-good-serves", "False", "False", "True", "TestFailed", "Failed"),
+    ("image-test-failed-last-good-serves", "False", "False", "True", "Quarantined", "Failed"),
+    ("image-quarantined-inputs-come-back", "False", "False", "True", "Quarantined", "Failed"),
     ("image-requested-build-failed", "False", "False", "True", "RunFailed", "Failed"),
     ("app-image-build-failed-last-good-serves", "True", "False", "False", "RolledOut", "Current"),
     # waiting for something outside
@@ -45,6 +46,10 @@ TABLE = [
     ("app-new-image-runs-as-root", "False", "False", "True", "ImageRunsAsRoot", "Failed"),
     ("app-child-refused", "False", "False", "True", "InvalidDeployment", "Failed"),
     ("app-pods-refused-by-pod-security", "False", "False", "True", "PodsRefused", "Failed"),
+    ("image-pinned-version-unknown", "False", "False", "True", "VersionNotFound", "Failed"),
+    ("image-pinned-version-in-quarantine", "False", "False", "True", "Quarantined", "Failed"),
+    # pinned: what is pinned serves
+    ("image-pinned", "True", "False", "False", "Pinned", "Current"),
     # suspended: as last
     ("image-suspended", "True", "False", "False", "Suspended", "Current"),
     ("app-suspended", "True", "False", "False", "Suspended", "Current"),
