@@ -21,13 +21,15 @@ PYTHON = "FROM python:3.11-slim\n"
 class Bad:
     """An Image's spec, and what its condition must say: the reason and words of cause and remedy.
 
-    `stalled`: only a change of the spec can cure it. Otherwise it is tried again by itself.
+    `stalled`: only a change of the spec can cure it. Otherwise it is tried again by itself. `event` is the event's
+    reason where it is another one.
     """
 
     spec: dict[str, Any]
     reason: str
     says: tuple[str, ...]
     stalled: bool = True
+    event: str = ""
 
 
 def dockerfile(text: str, **build: Any) -> dict[str, Any]:
@@ -70,16 +72,18 @@ BUILDS: dict[str, Bad] = {
             **dockerfile(f"{PYTHON}USER 1000\n"),
             "tests": [{"name": "adds", "command": ["python", "-c", "print('one and one'); assert 1 + 1 == 3"]}],
         },
-        "TestFailed",
+        "Quarantined",
         ("Test adds exited with code 1", "Correct the source or the test", "one and one", "AssertionError"),
+        event="TestFailed",
     ),
     "test-that-hangs": Bad(
         {
             **dockerfile(f"{PYTHON}USER 1000\n"),
             "tests": [{"name": "waits", "command": ["sleep", "300"], "timeoutSeconds": 3}],
         },
-        "TestTimeout",
+        "Quarantined",
         ("Test waits did not end within 3 s", "raise its timeoutSeconds"),
+        event="TestTimeout",
     ),
     "test-as-root": Bad(
         {**dockerfile(PYTHON), "tests": [{"name": "runs", "command": ["true"]}]},
@@ -208,7 +212,7 @@ def expect(tenant: Tenant, bad: Bad) -> None:
     assert tenant.condition("image/bad", "Stalled")["status"] == str(bad.stalled)
     assert tenant.condition("image/bad", "Reconciling")["status"] == str(not bad.stalled)
     assert "latest" not in tenant.get("image/bad")["status"]
-    eventually("an event says so", lambda: bad.reason in tenant.event_reasons("bad"), 20)
+    eventually("an event says so", lambda: (bad.event or bad.reason) in tenant.event_reasons("bad"), 20)
     if bad.stalled:
         eventually("its Job is removed", lambda: tenant.jobs() == [], 30)
         assert len(tenant.builds("bad")) <= 1, "the same inputs are not built again"

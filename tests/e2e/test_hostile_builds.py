@@ -104,7 +104,7 @@ def test_a_fork_bomb_in_a_test_ends_at_the_kubelets_limit_of_processes(tenant: T
     test = {"name": "bomb", "command": ["python3", "-c", FORKS, "2500"]}
     tenant.apply(image("bomb", tenant.dockerfile("USER 1000"), tests=[test]))
 
-    told = tenant.wait_for_reason("image/bomb", "TestFailed")
+    told = tenant.wait_for_reason("image/bomb", "Quarantined")
     assert "Resource temporarily unavailable" in told["message"]
 
 

@@ -55,8 +55,8 @@ def test_bad_builds_and_tests_leave_the_last_good_version_serving(tenant: Tenant
     good = tenant.get("app/web")["status"]
     bad: list[tuple[dict[str, Any], str, tuple[str, ...]]] = [
         (_image("bad", FAILING), "BuildFailed", ("Dockerfile line 5", "exit code 9", "the oven is cold")),
-        (_image("bad", tests=[PASSES, FAILS]), "TestFailed", ("answers", "code 1", "no answer from anybody")),
-        (_image("worse", tests=[PASSES, HANGS]), "TestTimeout", ("answers", "within 3 s", "timeoutSeconds")),
+        (_image("bad", tests=[PASSES, FAILS]), "Quarantined", ("answers", "code 1", "no answer from anybody")),
+        (_image("worse", tests=[PASSES, HANGS]), "Quarantined", ("answers", "within 3 s", "timeoutSeconds")),
     ]
 
     for image, reason, says in bad:

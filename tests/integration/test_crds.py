@@ -46,6 +46,14 @@ def with_test(**fields: Any) -> JsonObject:
     return image(tests=[{"name": "answers", "command": SHELL, **fields}])
 
 
+def calver(form: str) -> JsonObject:
+    return image(version={"scheme": "CalVer", "format": form})
+
+
+def template(text: str) -> JsonObject:
+    return image(version={"scheme": "Template", "template": text})
+
+
 def app(name: str = "hello", **spec: Any) -> JsonObject:
     return thing("App", name, {"image": {"name": "hello"}, **spec})
 
@@ -111,6 +119,17 @@ ACCEPTED = {
     "poll, history and suspend at their bounds": image(
         poll={"intervalSeconds": 10}, history={"limit": 100}, suspend=True, pushSecretRef={"name": "push"}
     ),
+    # versions
+    "versions from git tags": image(version={"scheme": "SemVer", "bump": "Major"}),
+    "versions by the calendar": image(version={"scheme": "CalVer", "format": "YYYY0M0D-MICRO"}, tags=["latest"]),
+    "versions by year and number": image(version={"scheme": "CalVer", "format": "YY.MICRO"}),
+    "versions by a template": image(
+        version={"scheme": "Template", "template": "web_{number}-{revision}.{shortRevision}{date}"}
+    ),
+    "20 tags": image(tags=[f"t{number}" for number in range(20)]),
+    "tags that are close to versions": image(tags=["v", "v1.2", "3.11", "1.2", "latest", "build", "build-x", "_"]),
+    "a pin": image(pin="v12"),
+    "a pin with build metadata": image(pin="1.2.3-rc.1+8", tags=["stable"]),
     # tests
     "a test by command": with_test(),
     "a test by args": image(tests=[{"name": "a", "args": ["--self-test"]}]),
@@ -312,6 +331,35 @@ REFUSED = {
     "a poll every 9 seconds": (image(poll={"intervalSeconds": 9}), "greater than or equal to 10"),
     "a history of nothing": (image(history={"limit": 0}), "greater than or equal to 1"),
     "a history of 101": (image(history={"limit": 101}), "less than or equal to 100"),
+    # versions
+    "a scheme of one's own": (image(version={"scheme": "Zodiac"}), "Unsupported value"),
+    "a bump without SemVer": (image(version={"bump": "Major"}), "bump is for scheme SemVer alone"),
+    "a format without CalVer": (image(version={"format": "YYYY.MICRO"}), "format is for scheme CalVer alone"),
+    "a template without Template": (
+        image(version={"template": "{number}"}),
+        "template must be given with scheme Templ",
+    ),
+    "Template without a template": (image(version={"scheme": "Template"}), "template must be given with scheme Templ"),
+    "a format without MICRO": (calver("YYYY.0M.0D"), "then MICRO"),
+    "a format whose day comes first": (calver("0D.0M.YYYY.MICRO"), "then MICRO"),
+    "a format that could be read in two ways": (calver("YYYYMMDD.MICRO"), "then MICRO"),
+    "a template with a part that is not known": (template("{colour}-{number}"), "and {number}, {revision}"),
+    "a template with a plus": (template("1+{number}"), "and {number}, {revision}"),
+    "a template in the operator's own words": (template("build-{number}"), "must not begin with"),
+    "a template with a dot in front": (template(".{number}"), "must not begin with"),
+    "a tag that looks like a version": (image(tags=["v7"]), "must not look like a version"),
+    "a tag that looks like a semantic version": (image(tags=["1.2.3_4"]), "must not look like a version"),
+    "a technical tag": (image(tags=["build-7"]), "must not look like a version"),
+    "a tag with a slash": (image(tags=["a/b"]), "should match"),
+    "a tag of 129 characters": (image(tags=["a" * 129]), "Too long"),
+    "the same tag twice": (image(tags=["a", "a"]), "Duplicate value"),
+    "21 tags": (image(tags=[f"t{n}" for n in range(21)]), "Too many"),
+    "a tag that may be a version by the calendar": (
+        image(version={"scheme": "CalVer"}, tags=["2026.1"]),
+        "with scheme CalVer tags must not begin with a digit",
+    ),
+    "a pin to a technical tag": (image(pin="build-7"), "must be a version"),
+    "a pin to a tag that moves": (image(pin="stable", tags=["stable"]), "pin names one of tags"),
     # tests
     "a test with nothing to run": (image(tests=[{"name": "a"}]), "a test needs command or args"),
     "a test with an empty command": (image(tests=[{"name": "a", "command": []}]), "a test needs command or args"),

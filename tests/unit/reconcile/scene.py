@@ -5,9 +5,11 @@ it wants to come back. A Job runs when the test says so.
 """
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,21 +38,48 @@ Object = dict[str, Any]
 
 
 class SmallRegistry:
-    """One manifest under any name, and the tags that were put there, by repository."""
+    """Manifests by digest under any name, and the tags that were put there, by repository: `points` says where to.
+
+    Tags that are `refused` cannot be put.
+    """
 
     def __init__(self) -> None:
         self.tags: dict[str, set[str]] = {}
+        self.points: dict[str, str] = {}
+        self.puts: list[str] = []
+        self.refused: set[str] = set()
+        self.documents = {DIGEST: MANIFEST}
+
+    def image(self, content: str, **config: Any) -> str:
+        """Digest of an image that is there from now on."""
+        config_digest = self._add({"config": {"User": "1000", **config}, "created": "2026-01-01T00:00:00.5Z"})
+        return self._add({"config": {"digest": config_digest}, "annotations": {"content": content}})
+
+    def put(self, repository: str, tag: str, digest: str) -> None:
+        """Somebody has tagged it."""
+        self.tags.setdefault(repository, set()).add(tag)
+        self.points[f"{repository}:{tag}"] = digest
+
+    def _add(self, document: Object) -> str:
+        body = json.dumps(document).encode()
+        digest = "sha256:" + hashlib.sha256(body).hexdigest()
+        self.documents[digest] = body
+        return digest
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         repository, _, last = request.path.removeprefix("/v2/").rpartition("/")
         repository, _, kind = repository.rpartition("/")
         if kind == "tags":
             return web.json_response({"tags": sorted(self.tags.get(repository, ()))})
+        if request.method == "PUT" and last in self.refused:
+            return web.Response(status=503)
         if request.method == "PUT":
-            self.tags.setdefault(repository, set()).add(last)
+            self.puts.append(f"{repository}:{last}")
+            self.put(repository, last, "sha256:" + hashlib.sha256(await request.read()).hexdigest())
             return web.Response(status=201)
-        if last.startswith("sha256:"):
-            return web.Response(body=MANIFEST, headers={"Docker-Content-Digest": last})
+        digest = self.points.get(f"{repository}:{last}", last)
+        if digest in self.documents:
+            return web.Response(body=self.documents[digest], headers={"Docker-Content-Digest": digest})
         return web.Response(status=404)
 
 
@@ -96,9 +125,12 @@ class Scene:
         found: Object = self.api.objects[resource.plural, namespace, name]
         return found
 
-    def image(self, namespace: str, name: str = "hello", **spec: Any) -> None:
+    def image(
+        self, namespace: str, name: str = "hello", *, annotations: dict[str, str] | None = None, **spec: Any
+    ) -> None:
         """An Image of one inline file; applied again, its spec is another."""
         raw = raw_image(name, namespace)
+        raw["metadata"]["annotations"] = annotations or {}
         raw["spec"] = {"source": {"inline": {"files": [{"name": "Dockerfile", "content": "FROM scratch"}]}}, **spec}
         before = self.api.objects.get(("images", namespace, name))
         if before is not None:
@@ -182,6 +214,21 @@ class Scene:
             raw for (plural, ns, _), raw in self.api.objects.items() if (plural, ns) == ("secrets", BUILDS_NAMESPACE)
         ]
 
+    async def builds_one(self, content: str, build: str, namespace: str = "team-a") -> str:
+        """That Build's Job ends with an image of this content; gives its digest."""
+        digest = self.registry.image(content)
+        self.job_ends(f"{namespace}/{build}", BuildReport(ok=True, step=Step.INSPECT, reason="Built", digest=digest))
+        await self.settle()
+        return digest
+
+    async def test_ends(self, build: str, test: str = "answers", exit_code: int = 0, namespace: str = "team-a") -> None:
+        """The pod of a test ends so."""
+        pod = self.get(PODS, namespace, f"{build}-test-{test}")
+        ended = {"terminated": {"exitCode": exit_code, "message": "its last words"}}
+        phase = "Failed" if exit_code else "Succeeded"
+        self.put(PODS, {**pod, "status": {"phase": phase, "containerStatuses": [{"name": "test", "state": ended}]}})
+        await self.settle()
+
     def job_ends(self, name: str, report: BuildReport | None = None) -> None:
         """The Job of that Build (as in `jobs`) ends, with what its pod reports."""
         job = self.jobs()[name]
@@ -208,7 +255,12 @@ async def playing(
     api, registry = ApiServer(), SmallRegistry()
     api.interfere = interfere or api.interfere
     async with serve(registry.handle) as url, connected(api) as connection:
-        settings = Settings(registry=urlsplit(url).netloc, registry_insecure=True, max_builds=cap)
+        settings = Settings(
+            registry=urlsplit(url).netloc,
+            registry_insecure=True,
+            max_builds=cap,
+            allowed_networks=(ip_network("127.0.0.0/8"),),
+        )
         news: list[Callable[[Resource, Any], None]] = []
         cluster = Cluster(connection, Cache(), always_open(), lambda resource, obj: news[0](resource, obj))
         scene = Scene(api, cluster, settings, registry)

@@ -42,7 +42,10 @@ class SmallRegistry:
         return digest
 
     def add_image(self, user: str | None, tag: str | None = None) -> str:
-        config = json.dumps({"config": {"User": user} if user is not None else {}}).encode()
+        return self.add_config({"config": {"User": user} if user is not None else {}}, tag)
+
+    def add_config(self, document: Any, tag: str | None = None) -> str:
+        config = json.dumps(document).encode()
         self.blobs[digest_of(config)] = config
         return self.add({"config": {"digest": digest_of(config)}, "layers": []}, MANIFEST, tag)
 

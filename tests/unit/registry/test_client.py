@@ -52,6 +52,19 @@ async def test_a_digest_is_taken_at_its_word(small: SmallRegistry, connected: Co
     assert small.calls == []
 
 
+async def test_the_config_tells_when_and_of_what_it_was_made(small: SmallRegistry, connected: Connected) -> None:
+    labels = {"org.opencontainers.image.revision": "abc"}
+    digest = small.add_config({"created": "2026-01-02T03:04:05.123456789Z", "config": {"Labels": labels}})
+    config = await connected.client.image_config(connected.image.at(digest), Keyring())
+    assert (str(config.created), config.revision) == ("2026-01-02 03:04:05.123456+00:00", "abc")
+
+
+@pytest.mark.parametrize("odd", [{}, {"created": 7, "config": None}, {"created": "then", "config": {"Labels": ["x"]}}])
+async def test_a_config_may_tell_nothing(small: SmallRegistry, connected: Connected, odd: dict[str, object]) -> None:
+    config = await connected.client.image_config(connected.image.at(small.add_config(odd)), Keyring())
+    assert (config.user, config.created, config.revision) == ("", None, None)
+
+
 @pytest.mark.parametrize(("user", "expected"), [("app:app", "app:app"), ("", ""), (None, "")])
 async def test_the_config_tells_the_user(
     small: SmallRegistry, connected: Connected, user: str | None, expected: str

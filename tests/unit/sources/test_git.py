@@ -53,6 +53,13 @@ async def test_branches_tags_and_head_lead_to_their_commits(
     }  # fmt: skip
 
 
+async def test_a_tag_is_told_as_such(repository: Repository, http: GuardedHttp) -> None:
+    repository.git("tag", "v1.2.3")
+    async with serve(backend(repository.path.parent)) as url:
+        told = {name: (await resolve(f"{url}/app.git", name, None, http)).tag for name in ("v1.2.3", "main", "HEAD")}
+    assert told == {"v1.2.3": "v1.2.3", "main": None, "HEAD": None}
+
+
 @VERSIONS
 async def test_a_branch_goes_before_a_tag_of_the_same_name(
     repository: Repository, http: GuardedHttp, version_2: bool
