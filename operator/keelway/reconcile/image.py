@@ -174,7 +174,8 @@ class ImageReconciler:
         if is_new and not asked:
             text = f"No Build in quarantine goes by {request:.80}: name one of status.quarantine, its digest, or all."
             await self.events.warning(raw, "NothingToRelease", text)
-        lifted = [*asked, *(one for one in quarantine.answered(observed.builds) if one not in asked)]
+        answered = quarantine.answered(observed.builds)
+        lifted = [one for one in observed.builds if quarantine.in_quarantine(one) and one in (*asked, *answered)]
         for build in lifted:
             await self.builds.release(build)
         return replace(observed, builds=self.records.of(image) if lifted else observed.builds, release=request)

@@ -16,6 +16,7 @@ from keelway.status.build import Failure, Inputs, failed, failure, succeeded
 
 QUARANTINED: Final = "Quarantined"
 ALL: Final = "all"
+"""A request to release everything; else it names a Build, or a digest."""
 _MAX_MESSAGE: Final = 1024
 
 Builds = Sequence[Build]
@@ -115,9 +116,9 @@ def told(build: Build, serving: str | None) -> str:
 
 
 def named(builds: Builds, request: str) -> tuple[Build, ...]:
-    """The records that a request to release names: by the Build's name, by the digest, or all."""
-    held = [build for build in builds if in_quarantine(build)]
-    return tuple(build for build in held if request in (ALL, build.metadata.name, build.status.digest))
+    """The records that a request to release names, those that it has released already included."""
+    known = [build for build in builds if build.status.quarantine is not None]
+    return tuple(build for build in known if request in (ALL, build.metadata.name, build.status.digest))
 
 
 def answered(builds: Builds) -> tuple[Build, ...]:

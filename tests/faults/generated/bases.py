@@ -138,6 +138,9 @@ _IMAGE: Final[Spec] = {
         }
     ],
     "pushSecretRef": {"name": MISSING},
+    "version": {"scheme": "SemVer", "bump": "Minor"},
+    "tags": ["stable", "latest"],
+    "pin": "v1",
     "poll": {"intervalSeconds": 60},
     "history": {"limit": 3},
     "suspend": False,
@@ -148,9 +151,10 @@ IMAGES: Final = MappingProxyType(
     {
         "config-map": _IMAGE,
         "inline": {**_IMAGE, "source": {"inline": {"files": [{"name": "Dockerfile", "content": "FROM x"}]}},
-                   "suspend": True},
+                   "version": {"scheme": "CalVer", "format": "YYYY.MICRO"}, "suspend": True},
         "git": {**_IMAGE, "source": {"git": {"url": "https://127.0.0.1:1/x", "revision": "main", **_SUB_PATH,
-                                             "secretRef": {"name": MISSING}}}, "suspend": True},
+                                             "secretRef": {"name": MISSING}}},
+                "version": {"scheme": "Template", "template": "x-{number}"}, "suspend": True},
         "http": {**_IMAGE, "source": {"http": {"url": "https://127.0.0.1:1/x.zip", "sha256": "0" * 64, **_SUB_PATH}},
                  "repository": "registry.example.com/team/app", "suspend": True},
     }

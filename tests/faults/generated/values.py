@@ -15,6 +15,7 @@ from tests.faults.generated.fields import Schema
 # Over this a value is not tried at each field: 64 KiB a change keeps a run of hundreds in its time.
 _LONGEST: Final = 65536
 _INT_OR_STRING: Final = "x-kubernetes-int-or-string"
+_LIST_TYPE: Final = "x-kubernetes-list-type"
 _MAP_KEYS: Final = "x-kubernetes-list-map-keys"
 
 _STRINGS: Final = (
@@ -182,6 +183,8 @@ def _allows_items(schema: Schema, items: list[Any]) -> bool:
         names = [tuple(str(item.get(key)) for key in keys) for item in items]
         if len(set(names)) < len(names):
             return False
+    if schema.get(_LIST_TYPE) == "set" and len({str(item) for item in items}) < len(items):
+        return False
     enough = schema.get("minItems", 0) <= len(items) <= schema.get("maxItems", len(items))
     return enough and all(allows(schema["items"], item) for item in items)
 

@@ -7,6 +7,7 @@ import pytest
 
 from keelway.api.buildrequest import BuildReport, Step
 from keelway.api.resources import BUILDS, PODS
+from tests.unit.cluster.apiserver import refusal
 from tests.unit.reconcile.scene import Scene, playing
 
 TEST = {"name": "answers", "command": ["true"], "security": "Baseline"}
@@ -153,6 +154,19 @@ class TestRelease:
         assert scene.ready() == ("False", "Quarantined")
         events = [raw["reason"] for (plural, _, _), raw in scene.api.objects.items() if plural == "events"]
         assert events.count("NothingToRelease") == 1
+
+    async def test_goes_on_where_a_pass_was_cut_off(self, scene: Scene) -> None:
+        """After the record, before the status."""
+        await _fails(scene, B, "hello-2", "b")
+        scene.api.interfere = lambda request: (
+            refusal(503, "Away") if request.method == "PATCH" and "/images/" in request.path else None
+        )
+        await _apply(scene, B, "hello-2")
+        scene.api.interfere = lambda request: None
+        await scene.later(10)
+        assert scene.running() == ["team-a/hello-3"]
+        assert scene.status()["observedQuarantineRelease"] == "hello-2"
+        assert [raw for raw in scene.api.objects.values() if raw.get("reason") == "NothingToRelease"] == []
 
     async def test_lets_go_what_was_held_for_the_same_image(self, scene: Scene) -> None:
         await _fails(scene, B, "hello-2", "b")

@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from keelway.api.build import Build
 from keelway.api.quarantine import MAX_QUARANTINED, Quarantine
 from keelway.reconcile.decide import Create, Rest, decide
@@ -121,3 +124,21 @@ def test_evidence_is_answered_by_a_newer_version_of_the_same_image_alone() -> No
     assert quarantine.answered((record, version)) == (record,)
     assert quarantine.answered((record, good(3, R2))) == ()
     assert ImageObserved((record, version)).latest_good == version
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12))
+def test_whatever_is_asked_in_turn_nothing_that_failed_is_built_twice(changes: list[tuple[str, bool]]) -> None:
+    builds: list[Build] = []
+    for revision, passes in changes:
+        asked = inputs(TESTED, revision)
+        decision = decide(TESTED, ImageObserved(tuple(builds)), asked, LATER)
+        if isinstance(decision, Create):
+            number = len(builds) + 1
+            fails = _failed(number, asked, f"sha256:{revision}{number}", *builds)
+            builds.append(good(number, asked) if passes else fails)
+        known_bad = [one for one in builds if quarantine.in_quarantine(one) and inputs(TESTED, revision).made(one)]
+        assert len(known_bad) <= 1
+        observed = ImageObserved(tuple(builds), asked)
+        ready = next(one for one in image_status(TESTED, observed, NOW).conditions if one.type == "Ready")
+        assert (ready.reason == "Quarantined") == bool(known_bad)
+        assert isinstance(decide(TESTED, observed, asked, LATER), Rest)
