@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keelway.api.build import Build
@@ -126,6 +126,7 @@ def test_evidence_is_answered_by_a_newer_version_of_the_same_image_alone() -> No
     assert ImageObserved((record, version)).latest_good == version
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12))
 def test_whatever_is_asked_in_turn_nothing_that_failed_is_built_twice(changes: list[tuple[str, bool]]) -> None:
     builds: list[Build] = []
