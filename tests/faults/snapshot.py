@@ -38,7 +38,7 @@ Snapshot = dict[str, Any]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FROM_RUN_TO_RUN = re.compile(
-    r"uid$|^resourceVersion$|^managedFields$|^generateName$|^selfLink$|Time$|Timestamp$|At$"
+    r"uid$|^resourceVersion$|^managedFields$|^generateName$|^selfLink$|^time$|Time$|Timestamp$|At$"
     r"|^clusterIPs?$|^healthCheckNodePort$|^nodeName$|-uid$|^desired-replicas$|^max-replicas$"
 )
 _LEFT_OUT = {HASH_ANNOTATION, "batch.kubernetes.io/job-tracking", "kubectl.kubernetes.io/last-applied-configuration"}

@@ -223,7 +223,8 @@ def _pinned(pinned: LatestImage, observed: ImageObserved) -> str:
         newest = "It is the newest good version that is known"
     else:
         newest = f"The newest good version is {good.status.version}"
-    return f"{pinned.version} is pinned by spec.pin. {newest}; without spec.pin that one counts again."
+    trouble = f" Nothing new is built meanwhile: {observed.problem.message}" if observed.problem is not None else ""
+    return f"{pinned.version} is pinned by spec.pin. {newest}; without spec.pin that one counts again.{trouble}"
 
 
 def latest_image(image: Image, observed: ImageObserved) -> LatestImage | None:

@@ -239,6 +239,7 @@ class TestAPin:
         scene.image("team-a", source={"configMap": {"name": "nowhere"}}, pin="v1")
         await scene.settle()
         assert (scene.ready(), _latest(scene)) == (("True", "Pinned"), "v1")
+        assert "There is no ConfigMap nowhere" in scene.message()
         told = {one["type"]: one["status"] for one in scene.status()["conditions"]}
         assert told["SourceReady"] == "False"
 
