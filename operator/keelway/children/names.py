@@ -4,6 +4,9 @@ Labels are Keelway's own and never copied from the owner: a GitOps tool that fin
 prunes the child (see the design's API rules).
 """
 
+import re
+
+from keelway.api.build import Build
 from keelway.api.labels import IMAGE_LABEL as IMAGE_LABEL
 from keelway.api.labels import IMAGE_NAMESPACE_LABEL as IMAGE_NAMESPACE_LABEL
 from keelway.api.labels import IMAGE_UID_LABEL as IMAGE_UID_LABEL
@@ -60,9 +63,23 @@ def version(number: int) -> str:
     return f"v{number}"
 
 
+def version_of(build: Build) -> str:
+    """The version that the build becomes, if it is good: known before it runs, for its image carries it."""
+    return version(build.spec.number)
+
+
 def technical_tag(number: int) -> str:
     """`build-7`: keeps an untested build's manifest from a registry's clean-up of untagged ones."""
     return f"build-{number}"
+
+
+CACHE_TAG = "build-cache"
+"""The tag of the registry's build cache: no version has it, and no number of `technical_tag`."""
+
+
+def is_technical_tag(tag: str) -> bool:
+    """Whether the tag is one that Keelway keeps for itself: no version and no extra tag may be named so."""
+    return re.fullmatch(r"build-([0-9]+|cache)", tag) is not None
 
 
 def job_name(build: str, build_uid: str) -> str:

@@ -26,7 +26,7 @@ from keelway.reconcile.request import JobData, Requests
 from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
 from keelway.settings import Settings
-from keelway.status.build import SUPERSEDED, Failure, built, built_status, failed_status, version_status
+from keelway.status.build import SUPERSEDED, Failure, built, built_status, failed_status, version_status, warned
 from keelway.status.image import Stage
 from keelway.status.job import (
     Passed,
@@ -161,12 +161,13 @@ class Builds:
 
     async def _release(self, image: Image, build: Build, status: BuildStatus) -> None:
         """The tag first, then the record: a tag without a record is put right by the next pass, not the other way."""
-        version = names.version(build.spec.number)
+        version = names.version_of(build)
         assert status.digest is not None
         keyring = await self.credentials.keyring(image.metadata.namespace, push_secrets(build))
         await self.registry.tag(Reference.parse(build.spec.repository), status.digest, version, keyring)
         await self._write(build, version_status(build, status, version, self.clock()))
-        await self.events.normal(image.to_dict(), "VersionReady", f"{version} is {status.reference}.")
+        told = f"{version} is {status.reference}.{warned(build, status)}"
+        await self.events.normal(image.to_dict(), "VersionReady", told)
 
     async def _write(self, build: Build, status: BuildStatus) -> Build:
         metadata = build.metadata

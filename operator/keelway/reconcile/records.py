@@ -108,6 +108,7 @@ def _record(image: Image, number: int, decision: Create, inputs: Inputs) -> dict
         revision=inputs.revision,
         source=asked.source,
         build=asked.build,
+        output=asked.output,
         tests=asked.tests,
         repository=asked.repository,
         push_secret_ref=asked.push_secret_ref,

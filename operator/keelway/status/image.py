@@ -10,7 +10,7 @@ from enum import Enum
 from keelway.api.build import Build
 from keelway.api.image import Image, ImageStatus, LatestImage
 from keelway.errors import KeelwayError, Terminal
-from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded
+from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded, warned
 from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, Progress, find, merge, summary
 from keelway.status.diagnosis import Finding
 
@@ -152,7 +152,8 @@ def _summary(observed: ImageObserved) -> list[Fact]:
         text = _told(_stage(build, observed.stage), observed.finding)
         return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, text)
     if succeeded(build):
-        return summary(TRUE, Progress.SETTLED, "VersionReady", f"{build.status.version} is {build.status.reference}.")
+        text = f"{build.status.version} is {build.status.reference}.{warned(build, build.status)}"
+        return summary(TRUE, Progress.SETTLED, "VersionReady", text)
     if failed(build):
         progress = Progress.RECONCILING if retryable(build) else Progress.STALLED
         told = failure(build)

@@ -1,5 +1,7 @@
 """Names are made from the owner's, of at most 40 characters, and must fit where Kubernetes puts them."""
 
+import pytest
+
 from keelway.children import names
 
 LONGEST = "a" * 40
@@ -32,3 +34,11 @@ def test_labels_lead_from_a_job_back_to_its_image() -> None:
     assert labels["keelway.dev/image"] == "hello"
     assert labels["keelway.dev/image-uid"] == UID
     assert "app.kubernetes.io/instance" not in labels
+
+
+@pytest.mark.parametrize(
+    ("tag", "technical"),
+    [(names.CACHE_TAG, True), (names.technical_tag(7), True), ("v7", False), ("build-x", False), ("latest", False)],
+)
+def test_technical_tags_are_known_and_are_no_versions(tag: str, technical: bool) -> None:
+    assert names.is_technical_tag(tag) is technical

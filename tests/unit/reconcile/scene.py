@@ -202,13 +202,13 @@ def _conditions(raw: Object) -> list[Object]:
 
 @asynccontextmanager
 async def playing(
-    cap: int = 4, interfere: Callable[[web.Request], web.Response | None] | None = None
+    cap: int = 4, interfere: Callable[[web.Request], web.Response | None] | None = None, scanner: str | None = None
 ) -> AsyncIterator[Scene]:
     """A scene, with everything behind it up."""
     api, registry = ApiServer(), SmallRegistry()
     api.interfere = interfere or api.interfere
     async with serve(registry.handle) as url, connected(api) as connection:
-        settings = Settings(registry=urlsplit(url).netloc, registry_insecure=True, max_builds=cap)
+        settings = Settings(registry=urlsplit(url).netloc, registry_insecure=True, max_builds=cap, sbom_scanner=scanner)
         news: list[Callable[[Resource, Any], None]] = []
         cluster = Cluster(connection, Cache(), always_open(), lambda resource, obj: news[0](resource, obj))
         scene = Scene(api, cluster, settings, registry)
