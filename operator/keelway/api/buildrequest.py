@@ -178,7 +178,7 @@ class BuildRequest(Model):
     no_cache: bool = False
     cache: CacheRequest | None = None
     output: Output = Output()
-    provenance: Provenance = Provenance.OFF
+    provenance: Provenance = Provenance.NONE
     sbom_scanner: str | None = None
     identity: Identity | None = None
 

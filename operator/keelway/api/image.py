@@ -106,7 +106,8 @@ class BuildOptions(Model):
     turns all the same. To change it starts no build. Default: Normal."""
     provenance: Provenance = Provenance.MIN
     """A statement beside the image in the registry of how it was built (SLSA, in-toto). Min: the base images
-    and when. Max: also the Dockerfile, its steps and the values of args. Off: none. Default: Min."""
+    and when. Max: also the Dockerfile, its steps and the values of args. None: no
+    statement. Default: Min."""
     sbom: bool = False
     """true: a list of the image's packages (SPDX) beside it in the registry, made by the scanner that the
     administrator has named. Default: false."""

@@ -1,7 +1,7 @@
 """Options of how an image is made and what it looks like in the registry; parts of `spec.build` and `spec.output`.
 
 What each means to BuildKit is said in `builder/imagesolve.py`. Every default is what was so before the option was
-there, but for provenance.
+there, but for provenance. No value is called Off: YAML 1.1, which kubectl reads, takes that for `false`.
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ from keelway.api.schema import Rule
 class CacheMode(StrEnum):
     """Which layers the registry's cache holds."""
 
-    OFF = "Off"
+    NONE = "None"
     MIN = "Min"
     MAX = "Max"
 
@@ -24,7 +24,7 @@ class CacheMode(StrEnum):
 class Provenance(StrEnum):
     """How much an image's provenance tells."""
 
-    OFF = "Off"
+    NONE = "None"
     MIN = "Min"
     MAX = "Max"
 
@@ -61,11 +61,11 @@ class TimestampMode(StrEnum):
 class BuildCache(Model):
     """A cache in the registry, beside the build service's own."""
 
-    mode: CacheMode = CacheMode.OFF
-    """Off: none; the build service's own cache is used all the same. Max: all layers of all stages are kept
+    mode: CacheMode = CacheMode.NONE
+    """None: there is none; the build service's own cache is used all the same. Max: all layers of all stages are kept
     under the tag build-cache of the Image's repository, and builds begin from there where the build service
     has lost its own cache. Min: only the layers of the image itself. Whoever may pull the image can then
-    read those layers, and every build takes longer for pushing them. Default: Off."""
+    read those layers, and every build takes longer for pushing them. Default: None."""
 
 
 class Compression(Model):

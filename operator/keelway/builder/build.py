@@ -58,13 +58,13 @@ async def _inspected(
         step=Step.INSPECT,
         reason="Built",
         digest=digest,
-        materials=_materials(request, progress),
+        materials=materials(request, progress),
         user=config.user,
         run_as_user=await run_as_user(config.user, str(image), request, paths),
     )
 
 
-def _materials(request: BuildRequest, progress: Progress) -> tuple[Material, ...]:
+def materials(request: BuildRequest, progress: Progress) -> tuple[Material, ...]:
     """Without the scanner of packages, which is read as they are: a new one makes no other image."""
     if request.sbom_scanner is None:
         return progress.materials()

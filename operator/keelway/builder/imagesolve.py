@@ -84,7 +84,7 @@ def _limits(request: BuildRequest) -> Iterator[str]:
 
 
 def _attestations(request: BuildRequest) -> Iterator[str]:
-    if request.provenance is not Provenance.OFF:
+    if request.provenance is not Provenance.NONE:
         yield f"attest:provenance=mode={request.provenance.value.lower()}"
     if request.sbom_scanner is not None:
         yield f"attest:sbom=generator={request.sbom_scanner}"
@@ -121,7 +121,7 @@ def _output(request: BuildRequest) -> Iterator[str]:
 
 
 def _has_attestations(request: BuildRequest) -> bool:
-    return request.provenance is not Provenance.OFF or request.sbom_scanner is not None
+    return request.provenance is not Provenance.NONE or request.sbom_scanner is not None
 
 
 def _insecure(request: BuildRequest) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _compression(request: BuildRequest) -> Iterator[str]:
 
 def _cache_exports(request: BuildRequest) -> tuple[str, ...]:
     cache = request.cache
-    if cache is None or cache.mode is CacheMode.OFF:
+    if cache is None or cache.mode is CacheMode.NONE:
         return ()
     # An image manifest: not every registry takes an index of layers. A cache that cannot be pushed fails no build.
     parts = [f"type=registry,ref={cache.reference},mode={cache.mode.value.lower()}"]
@@ -152,6 +152,6 @@ def _cache_exports(request: BuildRequest) -> tuple[str, ...]:
 
 def _cache_imports(request: BuildRequest) -> tuple[str, ...]:
     cache = request.cache
-    if cache is None or cache.mode is CacheMode.OFF or not cache.read:
+    if cache is None or cache.mode is CacheMode.NONE or not cache.read:
         return ()
     return (",".join([f"type=registry,ref={cache.reference}", *_insecure(request)]),)

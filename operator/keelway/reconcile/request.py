@@ -173,7 +173,7 @@ def _cache(build: Build) -> CacheRequest | None:
     Another attempt does not begin from it: a layer that the cache names and the registry has lost fails a build.
     """
     mode = build.spec.build.cache.mode
-    if mode is CacheMode.OFF:
+    if mode is CacheMode.NONE:
         return None
     reference = f"{build.spec.repository}:{names.CACHE_TAG}"
     return CacheRequest(reference=reference, mode=mode, read=build.spec.attempt == 1)

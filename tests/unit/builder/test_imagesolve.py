@@ -98,7 +98,7 @@ def test_a_cache_that_is_not_to_be_read_is_written_all_the_same() -> None:
     assert not made.imports
 
 
-@pytest.mark.parametrize("cache", [None, CACHE.model_copy(update={"mode": CacheMode.OFF})])
+@pytest.mark.parametrize("cache", [None, CACHE.model_copy(update={"mode": CacheMode.NONE})])
 def test_without_a_cache_the_registry_is_not_asked_for_one(cache: CacheRequest | None) -> None:
     made = solve(cache=cache)
     assert not made.exports
