@@ -123,7 +123,7 @@ def warned(build: Build, status: BuildStatus) -> str:
     if count == 0:
         return ""
     some = "a warning" if count == 1 else f"{count} warnings"
-    return f" Its Dockerfile has {some}: `kubectl describe build/{build.metadata.name}` shows them."
+    return f" Its Dockerfile has {some}: `kubectl describe build/{build.metadata.name}` tells more."
 
 
 def built_status(build: Build, report: BuildReport, started: datetime | None, now: datetime) -> BuildStatus:

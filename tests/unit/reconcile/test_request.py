@@ -121,7 +121,7 @@ async def test_warnings_are_told_where_people_look(scene: Scene) -> None:
     status = scene.get(BUILDS, "team-a", "hello-1")["status"]
     assert [one["line"] for one in status["warnings"]] == [1, 2]
     assert status["warningCount"] == 12
-    assert scene.message().endswith("Its Dockerfile has 12 warnings: `kubectl describe build/hello-1` shows them.")
+    assert scene.message().endswith("Its Dockerfile has 12 warnings: `kubectl describe build/hello-1` tells more.")
 
 
 async def test_a_failed_build_keeps_its_warnings(scene: Scene) -> None:
