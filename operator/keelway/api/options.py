@@ -93,7 +93,7 @@ class Output(Model):
     """How layers are compressed. Default: new layers by gzip, those of the base image as they are."""
     timestamp: TimestampMode = TimestampMode.BUILD
     """Build: image and files have the time at which they were made. Source: no time is later than the
-    source's, which is that of the git commit, or the year 1980 for all other sources; the Dockerfile gets it
-    as ARG SOURCE_DATE_EPOCH. Two builds of the same inputs then give the same image, if their RUN steps do.
-    Files that Python compiled in RUN steps without that ARG are compiled again at each start. Default:
-    Build."""
+    source's, which is that of the git commit, or the year 1980 for all other sources; a Dockerfile that
+    declares ARG SOURCE_DATE_EPOCH gets it. Two builds of the same inputs without a cache then give the same
+    image, if their RUN steps do. Files that Python compiled in RUN steps without that ARG are compiled again
+    at each start. Default: Build."""

@@ -34,7 +34,8 @@ async def build(request: BuildRequest, paths: Paths, redact: Redactor) -> BuildR
 
 
 async def _built(request: BuildRequest, paths: Paths, progress: Progress, redact: Redactor) -> BuildReport:
-    moment = Moment.of(request, sourcetime.find(paths.context), datetime.now(UTC))
+    asked_for = sourcetime.is_asked_for(paths.context / request.dockerfile)
+    moment = Moment.of(request, sourcetime.find(paths.context), asked_for, datetime.now(UTC))
     code = await buildkit.run(image_build(request, paths, moment), request, paths, progress)
     digest = buildkit.image_digest(paths)
     if code != 0 or digest is None:

@@ -186,6 +186,11 @@ _LAYER = (
 )
 _SESSION = r"(?:no active sessions?\b|error from (?:sender|receiver):|session healthcheck|lease \"[^\"]*\": not found)"
 _BROKE_OFF = r"(?:context canceled|context deadline exceeded|signal: killed|unexpected EOF|connection reset)"
+# What BuildKit cannot do with its own store of layers (cache/, snapshot/, worker/base/ in its sources).
+_STORE = (
+    r"(?:failed to (?:create lease|prepare \S+ as |get record |load ref|open writer|write (?:compressed )?diff|"
+    r"finalize |ensure compression|get compress|get and ensure)|inconsistent graph state|failed to get edge)"
+)
 _CODES = r"(?:Unavailable|DeadlineExceeded|Canceled|Aborted|Internal)"
 _RULES: tuple[tuple[str, _Rule], ...] = (
     (_SOLVE + r"process \"(?P<process>.*)\" did not complete successfully: exit code: (?P<code>\d+)", _run_failed),
@@ -208,6 +213,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (r"(?P<why>(?:listing workers|failed to (?:list workers|get info|receive status|dial)).*)", _daemon),
     (_SOLVE + r"(?P<why>(?:error reading from server|transport is closing|graceful_stop).*)", _daemon),
     (_SOLVE + r"(?P<why>" + _CODES + r": .*)", _daemon),
-    (_SOLVE + r"(?P<why>(?:inconsistent graph state|failed to get edge|" + _BROKE_OFF + r").*)", _daemon),
+    (_SOLVE + r"(?P<why>" + _BROKE_OFF + r".*)", _daemon),
+    (_SOLVE + _ABOUT + r"(?P<why>" + _STORE + r".*)", _daemon),
     (_SOLVE + r"(?P<what>(?:failed to parse|failed to process|base name|circular dependency).*)", _invalid),
 )

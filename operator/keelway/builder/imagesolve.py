@@ -11,29 +11,33 @@ from datetime import UTC, datetime
 from keelway.api.buildrequest import SECRET_FILE_PREFIX, BuildRequest
 from keelway.api.options import CacheMode, Network, Provenance, TimestampMode
 from keelway.builder.buildkit import Paths, Solve
+from keelway.builder.sourcetime import EPOCH_ARG
 
 # cgroup's default period, over which BuildKit is given the quota.
 _CPU_PERIOD_MICROSECONDS = 100_000
-_EPOCH_ARG = "SOURCE_DATE_EPOCH"
 _OCI = "org.opencontainers.image"
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The time that the image is given. `fixed`: every build of the same inputs gives it the same."""
+    """The time that the image is given. `told`: the Dockerfile gets it as ARG SOURCE_DATE_EPOCH.
+
+    That is for a Dockerfile that speaks of it alone: BuildKit gives the time to WORKDIR, too, so that all steps after
+    one would run anew for each commit.
+    """
 
     seconds: int
-    fixed: bool
+    told: bool = False
 
     @classmethod
-    def of(cls, request: BuildRequest, source_time: int, now: datetime) -> "Moment":
-        """The user's own SOURCE_DATE_EPOCH comes before everything."""
-        given = _given_epoch(request) or ""
-        if given.isascii() and given.isdecimal() and len(given) <= 11:
-            return cls(int(given), fixed=True)
+    def of(cls, request: BuildRequest, source_time: int, asked_for: bool, now: datetime) -> "Moment":
+        """The user's own SOURCE_DATE_EPOCH comes before everything. `asked_for`: the Dockerfile speaks of it."""
+        given = _given_epoch(request)
+        if given is not None and given.isascii() and given.isdecimal() and len(given) <= 11:
+            return cls(int(given))
         if request.output.timestamp is TimestampMode.SOURCE:
-            return cls(source_time, fixed=True)
-        return cls(int(now.timestamp()), fixed=False)
+            return cls(source_time, told=asked_for and given is None)
+        return cls(int(now.timestamp()))
 
     def rfc3339(self) -> str:
         """As OCI's annotations want it."""
@@ -41,7 +45,7 @@ class Moment:
 
 
 def _given_epoch(request: BuildRequest) -> str | None:
-    return next((arg.value for arg in request.args if arg.name == _EPOCH_ARG), None)
+    return next((arg.value for arg in request.args if arg.name == EPOCH_ARG), None)
 
 
 def image_build(request: BuildRequest, paths: Paths, moment: Moment) -> Solve:
@@ -50,7 +54,7 @@ def image_build(request: BuildRequest, paths: Paths, moment: Moment) -> Solve:
     return Solve(
         paths.context,
         [*_dockerfile(request, moment), *_limits(request), *_attestations(request), *_labels(request, moment)],
-        ",".join(_output(request)),
+        ",".join(_output(request, moment)),
         secrets,
         exports=_cache_exports(request),
         imports=_cache_imports(request),
@@ -64,8 +68,8 @@ def _dockerfile(request: BuildRequest, moment: Moment) -> Iterator[str]:
         yield f"target={request.target}"
     for arg in request.args:
         yield f"build-arg:{arg.name}={arg.value}"
-    if moment.fixed and _given_epoch(request) is None:
-        yield f"build-arg:{_EPOCH_ARG}={moment.seconds}"
+    if moment.told:
+        yield f"build-arg:{EPOCH_ARG}={moment.seconds}"
     if request.no_cache:
         yield "no-cache="  # without names: all stages
     if request.network is Network.NONE:
@@ -108,13 +112,13 @@ def _version_is_a_label(request: BuildRequest) -> bool:
     return request.output.timestamp is TimestampMode.BUILD
 
 
-def _output(request: BuildRequest) -> Iterator[str]:
+def _output(request: BuildRequest, moment: Moment) -> Iterator[str]:
     yield f"type=image,name={request.push_reference},push=true,oci-mediatypes=true"
     yield from _insecure(request)
     yield from _compression(request)
     if request.output.timestamp is not TimestampMode.SOURCE:
         return
-    yield "rewrite-timestamp=true"
+    yield f"source-date-epoch={moment.seconds},rewrite-timestamp=true"
     # Only where there are attestations is there an index around the image that can be annotated.
     if request.identity is not None and _has_attestations(request):
         yield f"annotation-index.{_OCI}.version={request.identity.version}"

@@ -172,6 +172,10 @@ OUTSIDE = {
         "BuildkitUnavailable",
     ),
     "a lease that ran out": ('lease "abc": not found', "BuildkitUnavailable"),
+    "a snapshot that cannot be made": (
+        "failed to compute cache key: failed to prepare abc as def: failed to create temp dir: input/output error",
+        "BuildkitUnavailable",
+    ),
     "a graph that BuildKit lost": ("inconsistent graph state in edge [1/2] RUN x", "BuildkitUnavailable"),
     "a fault of the daemon": ("Internal: stream terminated by RST_STREAM", "BuildkitUnavailable"),
 }

@@ -21,9 +21,10 @@ CACHE = CacheRequest(reference="localhost:1/team/app:build-cache", mode=CacheMod
 BY_SOURCE = Output(timestamp=TimestampMode.SOURCE)
 
 
-def solve(**asked: Any) -> Solve:
+def solve(asked_for: bool = False, **asked: Any) -> Solve:
+    """`asked_for`: the Dockerfile speaks of SOURCE_DATE_EPOCH."""
     request = request_for(FILES, **asked)
-    return image_build(request, PATHS, Moment.of(request, COMMITTED, NOW))
+    return image_build(request, PATHS, Moment.of(request, COMMITTED, asked_for, NOW))
 
 
 def labels(**asked: Any) -> dict[str, str]:
@@ -134,8 +135,7 @@ def test_by_the_sources_time_nothing_tells_two_builds_of_the_same_inputs_apart()
         solve(output=BY_SOURCE, identity=IDENTITY.model_copy(update={"version": version})) for version in ("v1", "v2")
     )
     assert first == second
-    assert first.output == f"{OUTPUT},rewrite-timestamp=true"
-    assert f"build-arg:SOURCE_DATE_EPOCH={COMMITTED}" in first.options
+    assert first.output == f"{OUTPUT},source-date-epoch={COMMITTED},rewrite-timestamp=true"
     assert labels(output=BY_SOURCE, identity=IDENTITY)["created"] == "2023-11-14T22:13:20Z"
 
 
@@ -145,15 +145,23 @@ def test_by_the_sources_time_the_version_is_said_by_the_index_around_the_image()
     assert not any("image.version" in option for option in made.options)
 
 
+@pytest.mark.parametrize(("output", "told"), [(Output(), False), (BY_SOURCE, True)])
+def test_a_dockerfile_gets_the_sources_time_only_where_it_speaks_of_it(output: Output, told: bool) -> None:
+    """A WORKDIR is given it too, and what follows would be built anew for every commit."""
+    argument = f"build-arg:SOURCE_DATE_EPOCH={COMMITTED}"
+    assert argument not in solve(output=output).options
+    assert (argument in solve(asked_for=True, output=output).options) is told
+
+
 @pytest.mark.parametrize("output", [Output(), BY_SOURCE])
 def test_the_users_own_epoch_comes_before_everything(output: Output) -> None:
     asked = {"output": output, "args": (BuildArg(name="SOURCE_DATE_EPOCH", value="86400"),), "identity": IDENTITY}
-    epochs = [option for option in solve(**asked).options if "SOURCE_DATE_EPOCH" in option]
+    epochs = [option for option in solve(asked_for=True, **asked).options if "SOURCE_DATE_EPOCH" in option]
     assert epochs == ["build-arg:SOURCE_DATE_EPOCH=86400"]
     assert labels(**asked)["created"] == "1970-01-02T00:00:00Z"
 
 
 def test_an_epoch_that_is_none_is_left_for_buildkit_to_refuse() -> None:
     asked = {"output": BY_SOURCE, "args": (BuildArg(name="SOURCE_DATE_EPOCH", value="noon"),)}
-    epochs = [option for option in solve(**asked).options if "SOURCE_DATE_EPOCH" in option]
+    epochs = [option for option in solve(asked_for=True, **asked).options if "SOURCE_DATE_EPOCH" in option]
     assert epochs == ["build-arg:SOURCE_DATE_EPOCH=noon"]

@@ -15,3 +15,14 @@ def test_a_time_is_found_as_it_was_left_or_as_near_as_an_images_can_be(tmp_path:
 
 def test_a_source_without_a_time_has_a_fixed_one(tmp_path: Path) -> None:
     assert sourcetime.find(tmp_path / "context") == sourcetime.FIXED
+
+
+@pytest.mark.parametrize(
+    ("content", "asked_for"),
+    [(b"FROM x\nARG A \\\n  SOURCE_DATE_EPOCH\nRUN make", True), (b"FROM x\nRUN make", False), (b"\xff", False)],
+)
+def test_a_dockerfile_asks_for_the_time_by_its_name(tmp_path: Path, content: bytes, asked_for: bool) -> None:
+    (tmp_path / "Dockerfile").write_bytes(content)
+    assert sourcetime.is_asked_for(tmp_path / "Dockerfile") is asked_for
+    assert not sourcetime.is_asked_for(tmp_path), "a directory"
+    assert not sourcetime.is_asked_for(tmp_path / "dockerfile"), "not there"
