@@ -21,6 +21,15 @@ def fragments(section: str) -> list[Fragment]:
     return found
 
 
+def spec(heading: str) -> Fragment:
+    """The `spec` of the one YAML block below a heading of any level."""
+    section = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^#+ |\Z)", HOW_TO.read_text(), re.MULTILINE | re.DOTALL)
+    assert section is not None, f"docs/how-to.md has no heading {heading!r}"
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE)
+    found: Fragment = yaml.safe_load(block)["spec"]
+    return found
+
+
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Fragment:
     """An object with a fragment laid over it."""
     both = {name: laid_over(below[name], value) for name, value in above.items() if isinstance(below.get(name), dict)}

@@ -11,6 +11,8 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from keelway.api.quantity import Quantity
+from keelway.errors import Terminal
+from keelway.registry.reference import Reference
 
 
 class Settings(BaseSettings):
@@ -38,6 +40,8 @@ class Settings(BaseSettings):
     buildkit_replicas: int = Field(default=1, ge=1)
     build_memory: Quantity = "4Gi"
     """The most memory of a RUN step, as Kubernetes writes quantities."""
+    sbom_scanner: str | None = None
+    """The image that lists an image's packages (BuildKit's SBOM generator protocol); None: Images cannot ask for it."""
     allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
 
     workers: int = Field(default=32, ge=1)
@@ -53,6 +57,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("sbom_scanner")
+    @classmethod
+    def _in_full(cls, value: str | None) -> str | None:
+        """As BuildKit names it to its policy: docker.io/library/... and with a tag or digest."""
+        if not value:
+            return None
+        try:
+            reference = Reference.parse(value)
+        except Terminal as error:
+            raise ValueError(error.message) from error
+        named = reference.tag is not None or reference.digest is not None
+        return str(reference) if named else f"{reference}:latest"
 
     @property
     def registry_host(self) -> str:

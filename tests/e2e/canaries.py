@@ -4,21 +4,16 @@ import base64
 import gzip
 import json
 import subprocess
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
-from devcluster.seed import DIRECT
-from devcluster.settings import Registry
 from tests.e2e import node
+from tests.e2e.registry import Repository
 from tests.kubectl import Kubectl
 
-_MANIFESTS = ", ".join(
-    f"application/vnd.{kind}+json" for kind in ("oci.image.manifest.v1", "docker.distribution.manifest.v2")
-)
 # Where buildkitd keeps what it knows, on the node (manifests/dev/volumes.yaml).
 _BUILDKIT = "/var/local/keelway/buildkitd-0"
 
@@ -89,27 +84,19 @@ def pod_logs(kubectl: Kubectl, *namespaces: str) -> Iterator[tuple[str, bytes]]:
 
 
 def image_parts(repository: str) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each manifest, configuration and layer (inflated) of a repository of the dev registry."""
-    for tag in json.loads(_read(f"{repository}/tags/list"))["tags"] or ():
-        manifest = _read(f"{repository}/manifests/{tag}")
-        yield f"manifest {repository}:{tag}", manifest
-        described: dict[str, Any] = json.loads(manifest)
-        for blob in (described["config"], *described["layers"]):
-            content = _read(f"{repository}/blobs/{blob['digest']}")
-            inflated = gzip.decompress(content) if blob["mediaType"].endswith("gzip") else content
-            yield f"{blob['mediaType']} of {repository}:{tag}", inflated
+    """Name and content (inflated) of all that the tags of a repository of the dev registry lead to."""
+    stored = Repository(repository)
+    for tag in stored.tags():
+        yield f"document {repository}:{tag}", json.dumps(stored.document(tag), ensure_ascii=False).encode()
+        for _, manifest in stored.manifests(tag):
+            yield f"manifest of {repository}:{tag}", json.dumps(manifest, ensure_ascii=False).encode()
+            for blob in (manifest["config"], *manifest["layers"]):
+                content = stored.blob(blob["digest"])
+                inflated = gzip.decompress(content) if blob["mediaType"].endswith("gzip") else content
+                yield f"{blob['mediaType']} of {repository}:{tag}", inflated
 
 
 def buildkit_databases() -> bytes:
     """What buildkitd has written down of builds: its cache's metadata, and the records and logs of its history."""
     command = ["docker", "exec", node.CONTAINER, "sh", "-c", f"find {_BUILDKIT} -maxdepth 4 -name '*.db' | xargs cat"]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
-
-
-def _read(path: str) -> bytes:
-    registry = Registry()
-    headers = {"Authorization": f"Basic {registry.token}", "Accept": _MANIFESTS}
-    request = urllib.request.Request(f"http://{registry.local_address}/v2/{path}", headers=headers)
-    with DIRECT.open(request, timeout=60) as response:
-        content: bytes = response.read()
-        return content

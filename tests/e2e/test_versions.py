@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import registry
 from tests.e2e.client import Client
 from tests.e2e.commons import REGISTRY, SMALL, WEB_PY, Forge
 from tests.e2e.disturbance import Peace
 from tests.e2e.objects import EMPTY, empty_image
 from tests.e2e.patience import eventually
+from tests.e2e.registry import Repository
 from tests.e2e.tenant import Tenant
 from tests.howto import fragments, laid_over
 
@@ -38,7 +38,7 @@ def test_semantic_versions_come_from_the_git_tag(tenant: Tenant, forge: Forge) -
 
     apply("v1.2.3", args=[{"name": "A", "value": "1"}])
     assert tenant.wait_for_version_after("empty", "1.2.3") == "1.2.3+2"
-    assert registry.tags(_repository(tenant)) == {"1.2.3", "1.2.3_2"}
+    assert Repository.of(_repository(tenant)).versions() == {"1.2.3", "1.2.3_2"}
 
     apply("v1.2.2")
     told = tenant.wait_for_reason("image/empty", "VersionNotNewer")
@@ -165,7 +165,7 @@ def _must_name(tenant: Tenant, names: list[str], digest: str) -> None:
 
 def _must_name_one(tenant: Tenant, tag: str, digest: str) -> None:
     repository = _repository(tenant, "web")
-    eventually(f"{tag} names {digest}", lambda: registry.digest(repository, tag) == digest, 30)
+    eventually(f"{tag} names {digest}", lambda: Repository.of(repository).digest(tag) == digest, 30)
 
 
 def _told_of(tenant: Tenant, version: str) -> dict[str, Any] | None:

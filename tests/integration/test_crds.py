@@ -113,8 +113,16 @@ ACCEPTED = {
             "secrets": [{"id": "npmrc", "secretRef": {"name": "npm", "key": ".npmrc"}}],
             "timeoutSeconds": 86400,
             "resources": {"limits": {"cpu": 2, "memory": "4Gi"}},
+            "network": "None",
+            "cache": {"mode": "Max"},
+            "noCache": True,
+            "priority": "Low",
+            "provenance": "None",
+            "sbom": True,
         }
     ),
+    "all of output": image(output={"compression": {"type": "Zstd", "level": 22}, "timestamp": "Source"}),
+    "gzip at its highest level": image(output={"compression": {"type": "Gzip", "level": 9}}),
     "a repository with a port and a path": image(repository="registry.example.com:5000/team-a/my__app.web"),
     "poll, history and suspend at their bounds": image(
         poll={"intervalSeconds": 10}, history={"limit": 100}, suspend=True, pushSecretRef={"name": "push"}
@@ -318,6 +326,13 @@ REFUSED = {
         image(build={"secrets": [{"id": "../a", "secretRef": {"name": "x"}}]}),
         "should match",
     ),
+    "a level that gzip has not": (
+        image(output={"compression": {"type": "Gzip", "level": 10}}),
+        "level must be 0 to 9 for Gzip",
+    ),
+    "a compression without its type": (image(output={"compression": {"level": 3}}), "type: Required value"),
+    "a network of the daemon's": (image(build={"network": "Host"}), "Unsupported value"),
+    "a value that YAML takes for a boolean": (image(build={"provenance": False}), "must be of type string"),
     "a build timeout of nothing": (image(build={"timeoutSeconds": 9}), "greater than or equal to 10"),
     "a build timeout past a day": (image(build={"timeoutSeconds": 86401}), "less than or equal to 86400"),
     "a build timeout that is a float": (image(build={"timeoutSeconds": 10.5}), "must be of type integer"),
@@ -555,7 +570,17 @@ class TestDefaults:
     def test_of_an_image(self, crds: Kubectl) -> None:
         assert dry_run(crds, git())["spec"] == {
             "source": {"git": {"url": "https://git.example.com/team/hello.git", "revision": "HEAD"}},
-            "build": {"dockerfile": "Dockerfile", "timeoutSeconds": 1800},
+            "build": {
+                "dockerfile": "Dockerfile",
+                "timeoutSeconds": 1800,
+                "network": "Default",
+                "cache": {"mode": "None"},
+                "noCache": False,
+                "priority": "Normal",
+                "provenance": "Min",
+                "sbom": False,
+            },
+            "output": {"timestamp": "Build"},
             "poll": {"intervalSeconds": 60},
             "history": {"limit": 10},
             "suspend": False,

@@ -56,6 +56,7 @@ def build(number: int, of: Inputs, *, requested: str | None = None, attempt: int
         "revision": of.revision,
         "source": of.asked.source.to_dict(),
         "build": of.asked.build.to_dict(),
+        "output": of.asked.output.to_dict(),
         "tests": [test.to_dict() for test in of.asked.tests],
         "repository": of.asked.repository,
         "pushSecretRef": of.asked.push_secret_ref.to_dict() if of.asked.push_secret_ref else None,

@@ -72,3 +72,23 @@ def test_the_registrys_host_is_without_its_path_and_insecure_only_when_said() ->
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings(registry="ghcr.io").max_builds = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("", None),
+        ("ghcr.io/team/scan:1", "ghcr.io/team/scan:1"),
+        ("team/scan", "docker.io/team/scan:latest"),
+        (f"reg:5000/scan@sha256:{'0' * 64}", f"reg:5000/scan@sha256:{'0' * 64}"),
+    ],
+)
+def test_the_scanner_is_named_in_full(environment: pytest.MonkeyPatch, given: str, known: str | None) -> None:
+    environment.setenv("KEELWAY_SBOM_SCANNER", given)
+    assert Settings().sbom_scanner == known
+
+
+def test_a_scanner_that_is_no_image_is_refused(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("KEELWAY_SBOM_SCANNER", "https://scan")
+    with pytest.raises(ValidationError, match="no image reference"):
+        Settings()

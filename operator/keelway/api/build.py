@@ -8,6 +8,7 @@ from pydantic import Field
 
 from keelway.api.image import BuildOptions, Conditions, Tests
 from keelway.api.meta import Condition, ConditionStatus, KeelwayObject, LocalRef, Model
+from keelway.api.options import Output
 from keelway.api.quarantine import Quarantine
 from keelway.api.schema import Rule
 from keelway.api.source import Source
@@ -50,6 +51,8 @@ class BuildSpec(Model):
     """The Image's source, as it was."""
     build: BuildOptions = BuildOptions()
     """How to build, as the Image had it."""
+    output: Output = Output()
+    """What the image looks like in the registry, as the Image had it."""
     tests: Tests = ()
     """The tests, as the Image had them."""
     repository: Repository
@@ -65,6 +68,19 @@ class Material(Model):
     """The image as the Dockerfile names it."""
     digest: Observed
     """What it was at the time: sha256:..."""
+
+
+class BuildWarning(Model):
+    """What BuildKit's check of the Dockerfile found."""
+
+    rule: Observed
+    """Name of the rule, e.g. UndefinedVar."""
+    message: Observed
+    """What is against it."""
+    line: Annotated[int, Field(ge=1, le=999999999)] | None = None
+    """Line of the Dockerfile."""
+    url: Observed | None = None
+    """Where the rule is explained."""
 
 
 PENDING = Condition.model_validate(
@@ -91,6 +107,10 @@ class BuildStatus(Model):
     """repository@sha256:..., the image by its digest."""
     materials: Annotated[tuple[Material, ...], Field(max_length=256)] = ()
     """The base images used, with their digests."""
+    warnings: Annotated[tuple[BuildWarning, ...], Field(max_length=64)] = ()
+    """What BuildKit's check of the Dockerfile found: the first few."""
+    warning_count: Annotated[int, Field(ge=0, le=999999999)] | None = None
+    """How many warnings there were in all. Absent: none."""
     user: Observed | None = None
     """The user in the image's configuration. Absent: none is set, so root."""
     run_as_user: Annotated[int, Field(ge=0, le=4294967295)] | None = None

@@ -14,6 +14,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from keelway.api.meta import Model
+from keelway.api.options import CacheMode, Network, Output, Provenance
 from keelway.errors import Waiting
 
 REQUEST_DIR = "/keelway/request"
@@ -36,7 +37,7 @@ MAX_SECRET_BYTES = 1024 * 1024
 MAX_REQUEST_BYTES = 960 * 1024
 # The kubelet keeps this much of a container's termination message.
 MAX_REPORT_BYTES = 4096
-# A message is shortened down to this before materials are dropped.
+# A message is shortened down to this before materials are dropped: they say when to build again.
 _SHORTEST_MESSAGE = 512
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-._A-Za-z0-9]*$", max_length=63)]
@@ -102,11 +103,13 @@ class BuildArg(Model):
 class Policy(Model):
     """What a build may read of the operator's registry: `own_repositories`, such as `reg:5000/team-a/`.
 
-    `registry` is its host[:port] without a path. Every other registry is open to the build.
+    `registry` is its host[:port] without a path. Every other registry is open to the build. `tools` are images that
+    the administrator has chosen, and that may be read wherever they are.
     """
 
     registry: str
     own_repositories: Annotated[str, StringConstraints(pattern=r"^[^/]+/(.+/)?$")]
+    tools: tuple[str, ...] = ()
 
 
 class BuildkitEndpoint(Model):
@@ -121,6 +124,22 @@ class Limits(Model):
 
     memory_bytes: Annotated[int, Field(gt=0)] | None = None
     cpu_millis: Annotated[int, Field(gt=0)] | None = None
+
+
+class CacheRequest(Model):
+    """The registry's cache: `reference` is repository:tag; `read` is whether the build begins from it."""
+
+    reference: str
+    mode: CacheMode
+    read: bool = True
+
+
+class Identity(Model):
+    """What the image says of itself: OCI's predefined annotations (image-spec, annotations.md)."""
+
+    revision: str
+    version: str
+    source: str | None = None
 
 
 class Caps(Model):
@@ -138,7 +157,7 @@ class BuildRequest(Model):
     `timeout_seconds` bounds the build container; the Job's deadline must leave `caps.fetch_seconds` too.
     `insecure_registries` are host[:port]s spoken to by plain http. `cache_namespace` is the uid of the
     user's namespace and keeps cache mounts apart. `allowed_networks` are CIDRs in which a source or a
-    registry may lie although they are private.
+    registry may lie although they are private. `sbom_scanner` is the image that lists the packages.
     """
 
     source: SourceRequest
@@ -155,6 +174,13 @@ class BuildRequest(Model):
     limits: Limits = Limits()
     allowed_networks: tuple[str, ...] = ()
     caps: Caps = Caps()
+    network: Network = Network.DEFAULT
+    no_cache: bool = False
+    cache: CacheRequest | None = None
+    output: Output = Output()
+    provenance: Provenance = Provenance.NONE
+    sbom_scanner: str | None = None
+    identity: Identity | None = None
 
     def encode(self) -> bytes:
         """request.json; raises Waiting SourceTooLarge where no Secret could hold it."""
@@ -185,6 +211,15 @@ class Material(Model):
     digest: str
 
 
+class LintWarning(Model):
+    """What BuildKit's check of the Dockerfile found."""
+
+    rule: str
+    message: str
+    line: int | None = None
+    url: str | None = None
+
+
 class BuildReport(Model):
     """The end of a container, at most MAX_REPORT_BYTES as JSON.
 
@@ -202,9 +237,11 @@ class BuildReport(Model):
     materials: tuple[Material, ...] = ()
     user: str | None = None
     run_as_user: int | None = None
+    warnings: tuple[LintWarning, ...] = ()
+    warning_count: int = 0
 
     def encode(self) -> bytes:
-        """The termination message; cut to fit: the message in its middle, then materials at their end."""
+        """The termination message; cut to fit: warnings first, then the message in its middle, then materials."""
         report = self
         while (excess := len(data := report._json()) - MAX_REPORT_BYTES) > 0:
             report = report._shortened(excess)
@@ -214,6 +251,8 @@ class BuildReport(Model):
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
     def _shortened(self, excess: int) -> Self:
+        if self.warnings:
+            return self.model_copy(update={"warnings": self.warnings[:-1]})
         if len(self.message) > _SHORTEST_MESSAGE:
             return self.model_copy(update={"message": _cut_in_the_middle(self.message, excess)})
         if self.materials:

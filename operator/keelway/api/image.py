@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from keelway.api.meta import NAME_RULES, Condition, KeelwayObject, LocalRef, Model
+from keelway.api.options import BuildCache, Network, Output, Priority, Provenance
 from keelway.api.pod import Command, Env, Resources, Security
 from keelway.api.quantity import Quantity
 from keelway.api.quarantine import MAX_QUARANTINED, QuarantinedBuild
@@ -95,6 +96,27 @@ class BuildOptions(Model):
     """Seconds after which the build is ended as failed. Default: 1800 (30 minutes)."""
     resources: BuildResources = BuildResources()
     """Bounds of the build's RUN steps."""
+    network: Network = Network.DEFAULT
+    """Default: RUN steps reach the internet, and nothing of the cluster. None: they have no network; FROM and
+    ADD still fetch. Default: Default."""
+    cache: BuildCache = BuildCache()
+    """A cache in the registry. To change it starts no build."""
+    no_cache: bool = False
+    """true: every step runs anew in every build. Default: false."""
+    priority: Priority = Priority.NORMAL
+    """Which of this namespace's waiting builds goes first: Low, Normal or High. Other namespaces have their
+    turns all the same. To change it starts no build. Default: Normal."""
+    provenance: Provenance = Provenance.MIN
+    """A statement beside the image in the registry of how it was built (SLSA, in-toto). Min: the base images
+    and when. Max: also the Dockerfile, its steps and the values of args. None: no
+    statement. Default: Min."""
+    sbom: bool = False
+    """true: a list of the image's packages (SPDX) beside it in the registry, made by the scanner that the
+    administrator has named. Default: false."""
+
+    def deciding(self) -> "BuildOptions":
+        """What of this the image depends on: not where the build gets its cache, nor whom it waits for."""
+        return self.model_copy(update={"cache": BuildCache(), "priority": Priority.NORMAL})
 
 
 class TestSpec(Model):
@@ -166,6 +188,8 @@ class ImageSpec(Model):
     """Where the files come from: exactly one of inline, configMap, git and http."""
     build: BuildOptions = BuildOptions()
     """How to build."""
+    output: Output = Output()
+    """What the image looks like in the registry."""
     tests: Tests = ()
     """Tests of the built image, each a pod in this namespace. All must exit 0 before a version is made."""
     repository: Repository | None = None

@@ -1,15 +1,17 @@
 """The `build` container: from the fetched context to an image in the registry, and what is known of it."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
-from keelway.api.buildrequest import DOCKER_CONFIG_FILE, BuildReport, BuildRequest, Step
-from keelway.builder import buildkit
+from keelway.api.buildrequest import DOCKER_CONFIG_FILE, BuildReport, BuildRequest, Material, Step
+from keelway.builder import buildkit, sourcetime
 from keelway.builder.buildkit import Paths
 from keelway.builder.diagnosis import Diagnosis, Failure, diagnose
+from keelway.builder.imagesolve import Moment, image_build
 from keelway.builder.logtext import Redactor
 from keelway.builder.progress import Progress
-from keelway.builder.report import of_diagnosis, of_error
+from keelway.builder.report import of_diagnosis, of_error, with_warnings
 from keelway.builder.user import run_as_user
 from keelway.errors import KeelwayError
 from keelway.registry.client import Registry
@@ -25,14 +27,21 @@ async def build(request: BuildRequest, paths: Paths, redact: Redactor) -> BuildR
     buildkit.prepare(request, paths)
     try:
         async with asyncio.timeout(request.timeout_seconds):
-            code = await buildkit.run(buildkit.image_build(request, paths), request, paths, progress)
-            digest = buildkit.image_digest(paths)
-            if code != 0 or digest is None:
-                diagnosis = diagnose(Failure(progress.error, progress, request.dockerfile))
-                return of_diagnosis(diagnosis, progress.failed, redact)
-            return await _inspected(request, paths, progress, digest, redact)
+            report = await _built(request, paths, progress, redact)
     except TimeoutError:
-        return of_diagnosis(_timed_out(request, progress), progress.running, redact)
+        report = of_diagnosis(_timed_out(request, progress), progress.running, redact)
+    return with_warnings(report, progress.warnings, redact)
+
+
+async def _built(request: BuildRequest, paths: Paths, progress: Progress, redact: Redactor) -> BuildReport:
+    asked_for = sourcetime.is_asked_for(paths.context / request.dockerfile)
+    moment = Moment.of(request, sourcetime.find(paths.context), asked_for, datetime.now(UTC))
+    code = await buildkit.run(image_build(request, paths, moment), request, paths, progress)
+    digest = buildkit.image_digest(paths)
+    if code != 0 or digest is None:
+        diagnosis = diagnose(Failure(progress.error, progress, request.dockerfile))
+        return of_diagnosis(diagnosis, progress.failed, redact)
+    return await _inspected(request, paths, progress, digest, redact)
 
 
 async def _inspected(
@@ -50,10 +59,18 @@ async def _inspected(
         step=Step.INSPECT,
         reason="Built",
         digest=digest,
-        materials=progress.materials(),
+        materials=materials(request, progress),
         user=config.user,
         run_as_user=await run_as_user(config.user, str(image), request, paths),
     )
+
+
+def materials(request: BuildRequest, progress: Progress) -> tuple[Material, ...]:
+    """Without the scanner of packages, which is read as they are: a new one makes no other image."""
+    if request.sbom_scanner is None:
+        return progress.materials()
+    scanner = Reference.parse(request.sbom_scanner).name
+    return tuple(one for one in progress.materials() if not f"{one.reference}:".startswith(f"{scanner}:"))
 
 
 def registry_client(request: BuildRequest) -> Registry:

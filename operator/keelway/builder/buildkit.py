@@ -1,6 +1,6 @@
 """Runs `buildctl` against the daemon: the arguments are pure, the process and its files are here.
 
-Used by `build.py`. The options are those of BuildKit 0.34 (frontend/dockerui, exporter/containerimage).
+Used by `build.py` with what `imagesolve.py` makes, and by `user.py`.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from pathlib import Path
 
 from keelway.api.buildrequest import (
     DOCKER_CONFIG_FILE,
-    SECRET_FILE_PREFIX,
     TLS_CA_FILE,
     TLS_CERT_FILE,
     TLS_KEY_FILE,
@@ -25,8 +24,6 @@ from keelway.builder.progress import Progress
 
 # One event may list all steps of a Dockerfile of the largest size that BuildKit reads (2 MiB).
 _LINE_BYTES = 16 * 1024 * 1024
-# cgroup's default period, over which BuildKit is given the quota.
-_CPU_PERIOD_MICROSECONDS = 100_000
 _CONNECT_SECONDS = 20
 _END_SECONDS = 10
 
@@ -54,32 +51,15 @@ class Paths:
 
 @dataclass(frozen=True)
 class Solve:
-    """One solve: the context's directory, frontend options, secrets (id=...,src=...) and the output."""
+    """One solve: the context's directory, frontend options, the output, secrets (id=...,src=...), caches to write and
+    to begin from."""
 
     context: Path
     options: Sequence[str]
     output: str
     secrets: Sequence[str] = ()
-
-
-def image_build(request: BuildRequest, paths: Paths) -> Solve:
-    """The build that the request asks for, pushed by its technical tag."""
-    options = [f"filename={request.dockerfile}", f"build-arg:BUILDKIT_CACHE_MOUNT_NS={request.cache_namespace}"]
-    if request.target:
-        options.append(f"target={request.target}")
-    options += [f"build-arg:{arg.name}={arg.value}" for arg in request.args]
-    if request.limits.memory_bytes is not None:
-        # Swap counts in memswap: the same number means none.
-        memory = request.limits.memory_bytes
-        options += [f"memory={memory}", f"memswap={memory}"]
-    if request.limits.cpu_millis is not None:
-        quota = request.limits.cpu_millis * _CPU_PERIOD_MICROSECONDS // 1000
-        options += [f"cpuperiod={_CPU_PERIOD_MICROSECONDS}", f"cpuquota={quota}"]
-    output = f"type=image,name={request.push_reference},push=true,oci-mediatypes=true"
-    if request.push_reference.partition("/")[0] in request.insecure_registries:
-        output += ",registry.insecure=true"
-    secrets = [f"id={id},src={paths.request / (SECRET_FILE_PREFIX + id)}" for id in request.secret_ids]
-    return Solve(paths.context, options, output, secrets)
+    exports: Sequence[str] = ()
+    imports: Sequence[str] = ()
 
 
 def arguments(solve: Solve, request: BuildRequest, paths: Paths) -> list[str]:
@@ -92,11 +72,13 @@ def arguments(solve: Solve, request: BuildRequest, paths: Paths) -> list[str]:
         *("--source-policy-file", str(paths.policy), "--metadata-file", str(paths.metadata)),
         *("--output", solve.output),
     ]
-    for option in solve.options:
-        arguments += ["--opt", option]
-    for secret in solve.secrets:
-        arguments += ["--secret", secret]
-    return arguments
+    repeated = (
+        ("--opt", solve.options),
+        ("--secret", solve.secrets),
+        ("--export-cache", solve.exports),
+        ("--import-cache", solve.imports),
+    )
+    return [*arguments, *(part for flag, values in repeated for value in values for part in (flag, value))]
 
 
 def prepare(request: BuildRequest, paths: Paths) -> None:

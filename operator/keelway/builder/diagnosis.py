@@ -46,7 +46,9 @@ def diagnose(failure: Failure) -> Diagnosis:
         found = re.match(pattern, failure.error, re.DOTALL)
         if found:
             return rule(found, failure)
-    return _build_failed(f"{failure.place}: {_short(failure.error) or 'buildctl ended without a word'}.")
+    if not failure.error:
+        return _unavailable("buildctl ended without a word")
+    return _build_failed(f"{failure.place}: {_short(failure.error)}.")
 
 
 def _build_failed(message: str) -> Diagnosis:
@@ -146,8 +148,22 @@ def _push(found: re.Match[str], _: Failure) -> Diagnosis:
     return Diagnosis(Step.PUSH, "PushFailed", message, retryable=True)
 
 
+def _transfer(found: re.Match[str], failure: Failure) -> Diagnosis:
+    """A layer, of a base image or of the registry's cache, that its registry does not give."""
+    why = found["why"]
+    message = (
+        f"{failure.place}: a layer cannot be read: {_short(why)}. Check its registry. It is tried again by itself."
+    )
+    reason = "RateLimited" if re.search(r"\b429\b|toomanyrequests", why, re.I) else "BaseImageUnavailable"
+    return Diagnosis(Step.BUILD, reason, message, retryable=True)
+
+
 def _daemon(found: re.Match[str], _: Failure) -> Diagnosis:
-    message = f"BuildKit is out of reach or broke off: {_short(found['why'])}. It is tried again."
+    return _unavailable(_short(found["why"]))
+
+
+def _unavailable(why: str) -> Diagnosis:
+    message = f"BuildKit is out of reach or broke off: {why}. It is tried again."
     return Diagnosis(Step.BUILD, "BuildkitUnavailable", message, retryable=True)
 
 
@@ -162,8 +178,23 @@ def _short(text: str) -> str:
 
 
 _SOLVE = r"failed to solve: (?:rpc error: code = \w+ desc = )?"
+# What BuildKit was about when a layer or the context did not come.
+_ABOUT = r"(?:failed to (?:compute cache key|load cache key|read dockerfile|resolve \S+|extract layer \S+): )*"
+_CHECKSUM = r"(?:failed to calculate checksum of ref \S+: )?"
+_LAYER = (
+    r"(?:failed to copy: |httpReadSeeker: |failed commit on ref |content digest sha256:|blob sha256:|missing content)"
+)
+_SESSION = r"(?:no active sessions?\b|error from (?:sender|receiver):|session healthcheck|lease \"[^\"]*\": not found)"
+_BROKE_OFF = r"(?:context canceled|context deadline exceeded|signal: killed|unexpected EOF|connection reset)"
+# What BuildKit cannot do with its own store of layers (cache/, snapshot/, worker/base/ in its sources).
+_STORE = (
+    r"(?:failed to (?:create lease|prepare \S+ as |get record |load ref|open writer|write (?:compressed )?diff|"
+    r"finalize |ensure compression|get compress|get and ensure)|inconsistent graph state|failed to get edge)"
+)
+_CODES = r"(?:Unavailable|DeadlineExceeded|Canceled|Aborted|Internal)"
 _RULES: tuple[tuple[str, _Rule], ...] = (
     (_SOLVE + r"process \"(?P<process>.*)\" did not complete successfully: exit code: (?P<code>\d+)", _run_failed),
+    (_SOLVE + r"process \".*\" did not complete successfully: (?P<why>" + _BROKE_OFF + r".*)", _daemon),
     (_SOLVE + r"failed to read dockerfile: open (?P<name>.+): no such file", _no_dockerfile),
     (_SOLVE + r"(?:dockerfile )?parse error on line (?P<line>\d+): (?P<what>.*)", _parse_error),
     (_SOLVE + r"(?P<what>file with no instructions|the Dockerfile cannot be empty)", _invalid),
@@ -172,12 +203,17 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (_SOLVE + r"failed to push (?P<where>\S+): (?P<why>.*)", _push),
     (_SOLVE + r".*: source \"(?P<source>[^\"]+)\" (?:is )?denied by policy", _denied),
     (_SOLVE + r"(?:.*: )?failed to resolve source metadata for (?P<image>\S+): (?P<why>.*)", _base_image),
+    (_SOLVE + _ABOUT + _CHECKSUM + r"(?P<why>" + _LAYER + r".*)", _transfer),
+    (_SOLVE + r"(?:\w+: )?" + _ABOUT + r"(?P<why>" + _SESSION + r".*)", _daemon),
     (_SOLVE + r"failed to load cache key: (?P<why>.*)", _nothing_to_add),
     (_SOLVE + r"secret (?P<id>\S+): not found$", _no_secret),
     (_SOLVE + r"failed to compute cache key:.*: (?P<path>\".*\"): not found$", _nothing_to_copy),
     (_SOLVE + r".*no space left on device$", _disk_full),
-    (r"(?:failed to solve: )?(?P<why>rpc error: code = (?:Unavailable|Canceled).*)", _daemon),
+    (r"(?:failed to solve: )?(?P<why>rpc error: code = " + _CODES + r"\b.*)", _daemon),
     (r"(?P<why>(?:listing workers|failed to (?:list workers|get info|receive status|dial)).*)", _daemon),
-    (_SOLVE + r"(?P<why>(?:Unavailable|error reading from server|transport is closing|graceful_stop).*)", _daemon),
+    (_SOLVE + r"(?P<why>(?:error reading from server|transport is closing|graceful_stop).*)", _daemon),
+    (_SOLVE + r"(?P<why>" + _CODES + r": .*)", _daemon),
+    (_SOLVE + r"(?P<why>" + _BROKE_OFF + r".*)", _daemon),
+    (_SOLVE + _ABOUT + r"(?P<why>" + _STORE + r".*)", _daemon),
     (_SOLVE + r"(?P<what>(?:failed to parse|failed to process|base name|circular dependency).*)", _invalid),
 )

@@ -21,7 +21,7 @@ from keelway.api.buildrequest import (
     GitRequest,
     HttpRequest,
 )
-from keelway.builder import archive, gitfetch
+from keelway.builder import archive, gitfetch, sourcetime
 from keelway.builder.tree import Tree, TreeCaps, too_large, within
 from keelway.errors import Terminal, Transient
 from keelway.sources.addresses import parse_networks
@@ -30,7 +30,7 @@ from keelway.sources.guard import Guard, GuardedHttp, Request
 
 
 async def fetch(request: BuildRequest, request_dir: Path, context: Path) -> None:
-    """Fills `context`, a directory that does not exist yet.
+    """Fills `context`, a directory that does not exist yet, and leaves the source's time beside it.
 
     Raises Terminal (ChecksumMismatch, SourceUnsafe, SourceTooLarge, SubPathNotFound, UnsupportedArchive,
     ArchiveBroken, FetchTimedOut, AddressRefused, ...), Waiting (HostNotFound, Unauthorized, NotFound,
@@ -40,8 +40,9 @@ async def fetch(request: BuildRequest, request_dir: Path, context: Path) -> None
     context.parent.mkdir(parents=True, exist_ok=True)
     # Beside the context, so that moving it there is a rename. A cancelled thread may still write into it.
     with tempfile.TemporaryDirectory(dir=context.parent, prefix="fetch-", ignore_cleanup_errors=True) as scratch:
-        root = await _fill(request, request_dir, Path(scratch), deadline)
+        root, moment = await _fill(request, request_dir, Path(scratch), deadline)
         root.rename(context)
+    sourcetime.leave(context, moment)
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,22 @@ class _Place:
     credentials: Credentials | None
 
 
-async def _fill(request: BuildRequest, request_dir: Path, scratch: Path, deadline: float) -> Path:
+async def _fill(request: BuildRequest, request_dir: Path, scratch: Path, deadline: float) -> tuple[Path, int]:
+    """The context's root and the source's time."""
     caps = TreeCaps(request.caps.unpacked_bytes, request.caps.entries, deadline)
     tree = Tree(scratch / "tree", caps)
     place = _Place(scratch, tree, caps, credentials_in(request_dir))
     source = request.source
+    moment = sourcetime.FIXED
     if source.git is not None:
-        await _fill_from_git(source.git, request, place)
+        moment = await _fill_from_git(source.git, request, place)
     if source.http is not None:
         await _fill_from_http(source.http, request, place)
     for file in source.files or ():
         tree.file(file.name, (file.data(),))
     tree.finish()
     asked = source.git or source.http
-    return within(scratch / "tree", asked.sub_path if asked else None)
+    return within(scratch / "tree", asked.sub_path if asked else None), moment
 
 
 @asynccontextmanager
@@ -79,14 +82,16 @@ async def _in_time(deadline: float) -> AsyncIterator[None]:
         raise Transient("FetchTimedOut", message) from error
 
 
-async def _fill_from_git(source: GitRequest, request: BuildRequest, place: _Place) -> None:
+async def _fill_from_git(source: GitRequest, request: BuildRequest, place: _Place) -> int:
+    """The commit's time."""
     guard = Guard(parse_networks(request.allowed_networks))
     store = place.scratch / "objects"
     async with _in_time(place.caps.deadline), GuardedHttp(guard) as http:
         objects = await gitfetch.fetch(source, place.credentials, http, store, request.caps.download_bytes)
     # In a thread, so that SIGTERM is still heard.
-    await asyncio.to_thread(gitfetch.check_out, objects, source.commit, place.tree)
+    moment = await asyncio.to_thread(gitfetch.check_out, objects, source.commit, place.tree)
     objects.close()
+    return moment
 
 
 async def _fill_from_http(source: HttpRequest, request: BuildRequest, place: _Place) -> None:

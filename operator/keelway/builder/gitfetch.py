@@ -61,8 +61,11 @@ async def fetch(
     return objects
 
 
-def check_out(objects: DiskObjectStore, commit: str, tree: Tree) -> None:
-    """The commit's files into `tree`, without finishing it; raises Terminal as Tree does, or SourceBroken."""
+def check_out(objects: DiskObjectStore, commit: str, tree: Tree) -> int:
+    """The commit's files into `tree`, without finishing it; gives the commit's time, in seconds since 1970.
+
+    Raises Terminal as Tree does, or SourceBroken.
+    """
     try:
         found = objects[git.ObjectID(commit.encode())]
         while isinstance(found, git.Tag):
@@ -70,6 +73,7 @@ def check_out(objects: DiskObjectStore, commit: str, tree: Tree) -> None:
         if not isinstance(found, git.Commit):
             raise Terminal("SourceBroken", f"{commit} is no commit. Name a branch, a tag or a commit.")
         _check_out_tree(objects, found.tree, "", 0, tree)
+        return int(found.commit_time)
     except (*_BROKEN_PACK, NotTreeError) as error:
         message = f"Commit {commit} is damaged or incomplete on the server. Check the repository (git fsck)."
         raise Terminal("SourceBroken", message) from error

@@ -37,6 +37,7 @@ def source_policy(policy: Policy) -> dict[str, Any]:
             *(_rule("DENY", f"{_SCHEME}{host}{_END}") for host in _INTERNAL_HOSTS),
             _rule("DENY", f"{_SCHEME}{registry}{_END}"),
             _rule("ALLOW", f"^docker-image://{own}"),
+            *(_rule("ALLOW", f"^docker-image://{re.escape(tool)}(@|$)") for tool in policy.tools),
         ],
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keelway.api.buildrequest import Material
+from keelway.api.buildrequest import LintWarning, Material
 from keelway.builder.logtext import cleaned
 
 _LOG_BYTES = 32 * 1024
@@ -19,6 +19,11 @@ _TEXT_LINES = 200
 # Stage names hold no bracket, and steps of other kinds have their instruction where FROM stands here.
 _FROM = re.compile(r"(?:\[[^\]]*\] FROM |docker-image://)(\S+)@(sha256:[0-9a-f]{64})")
 _ERROR = "error: "
+# Its faults end no build: a cache that is not there yet, or cannot be pushed (ignore-error).
+_CACHE_STEPS = ("importing cache manifest from ", "exporting cache to ")
+# `UndefinedVar: Usage of undefined variable '$X' (line 3)`; what a foreign frontend warns of may have no rule.
+_LINT = re.compile(r"(?:(?P<rule>[A-Z][A-Za-z]{2,63}): )?(?P<message>.*?)(?: \(line (?P<line>\d{1,9})\))?", re.DOTALL)
+_WARNINGS_KEPT = 256
 
 
 @dataclass
@@ -39,6 +44,7 @@ class Progress:
     echo: Callable[[str], None]
     steps: dict[str, Vertex] = field(default_factory=dict)
     text: list[str] = field(default_factory=list)
+    warnings: list[LintWarning] = field(default_factory=list)
 
     def feed(self, line: str) -> None:
         """Takes one line of buildctl's standard error."""
@@ -51,6 +57,8 @@ class Progress:
             self._take_vertex(vertex)
         for log in event.get("logs") or ():
             self._take_log(log)
+        for warning in event.get("warnings") or ():
+            self._take_warning(warning)
 
     @property
     def error(self) -> str:
@@ -63,7 +71,7 @@ class Progress:
     @property
     def failed(self) -> Vertex | None:
         """The step that ended in an error of its own, not by the end of the others."""
-        wrong = [step for step in self.steps.values() if step.error]
+        wrong = [step for step in self.steps.values() if step.error and not step.name.startswith(_CACHE_STEPS)]
         own = [step for step in wrong if not step.error.endswith("context canceled")]
         return next(iter(own or wrong), None)
 
@@ -103,6 +111,28 @@ class Progress:
         data = base64.b64decode(log.get("data") or "")
         step.log = (step.log + data)[-_LOG_BYTES:]
         self.echo(cleaned(data).rstrip("\n"))
+
+    def _take_warning(self, warning: Mapping[str, Any]) -> None:
+        short = cleaned(base64.b64decode(warning.get("short") or "")).strip()
+        found = _LINT.fullmatch(short)
+        assert found is not None, "every text matches"
+        line = _line(warning) or int(found["line"] or 0)
+        told = LintWarning(
+            rule=found["rule"] or "Warning",
+            message=" ".join(found["message"].split()),
+            line=line or None,
+            url=str(warning.get("url") or "") or None,
+        )
+        if told not in self.warnings and len(self.warnings) < _WARNINGS_KEPT:
+            self.warnings.append(told)
+            self.echo(f"warning: {short}")
+
+
+def _line(warning: Mapping[str, Any]) -> int:
+    """Where the warning's first range begins; 0 where it has none."""
+    ranges = warning.get("range") or [{}]
+    start = ranges[0].get("start") or {}
+    return int(start.get("line") or 0)
 
 
 def _event(line: str) -> Mapping[str, Any] | None:

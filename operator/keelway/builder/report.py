@@ -1,12 +1,14 @@
 """From every way a container may end to the `BuildReport` in its termination message."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from keelway.api.buildrequest import (
     DOCKER_CONFIG_FILE,
     SECRET_FILE_PREFIX,
     BuildReport,
+    LintWarning,
     Step,
 )
 from keelway.builder.diagnosis import Diagnosis
@@ -18,6 +20,8 @@ from keelway.registry.credentials import Keyring
 
 # Leaves a kilobyte of the 4,096 bytes for the rest of the report.
 _LOG_CHARACTERS = 3000
+_WARNINGS_SHOWN = 10
+_WARNING_CHARACTERS = 160
 _TERMINATION_LOG = "/dev/termination-log"  # Kubernetes' default terminationMessagePath
 
 
@@ -46,6 +50,20 @@ def of_diagnosis(diagnosis: Diagnosis, vertex: Vertex | None, redact: Redactor) 
         message=f"{message}\n{log}" if log else message,
         retryable=diagnosis.retryable,
     )
+
+
+def with_warnings(report: BuildReport, warnings: Sequence[LintWarning], redact: Redactor) -> BuildReport:
+    """The report and the first of the warnings; a message is cut, half an URL would be none."""
+    shown = tuple(_short(one, redact) for one in warnings[:_WARNINGS_SHOWN])
+    return report.model_copy(update={"warnings": shown, "warning_count": len(warnings)})
+
+
+def _short(warning: LintWarning, redact: Redactor) -> LintWarning:
+    message = redact(warning.message)
+    if len(message) > _WARNING_CHARACTERS:
+        message = f"{message[:_WARNING_CHARACTERS]}..."
+    url = warning.url if warning.url and len(warning.url) <= _WARNING_CHARACTERS else None
+    return warning.model_copy(update={"message": message, "url": url})
 
 
 def interrupted(step: Step) -> BuildReport:

@@ -75,8 +75,12 @@ def technical_tag(number: int) -> str:
     return f"build-{number}"
 
 
+CACHE_TAG: Final = "build-cache"
+"""The tag of the registry's build cache: no version has it, and no number of `technical_tag`."""
+
+
 def is_free_tag(tag: str) -> bool:
-    """Whether a registry takes the tag (distribution-spec), and it is none of the technical ones."""
+    """Whether a registry takes the tag (distribution-spec), and it is none that Keelway keeps for itself."""
     return _TAG.fullmatch(tag) is not None and _TECHNICAL_TAG.fullmatch(tag) is None
 
 
@@ -86,7 +90,7 @@ def label_value(text: str) -> str:
 
 
 _TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-_TECHNICAL_TAG: Final = re.compile(r"build-[0-9]+")
+_TECHNICAL_TAG: Final = re.compile(r"build-([0-9]+|cache)")
 
 
 def job_name(build: str, build_uid: str) -> str:

@@ -16,6 +16,8 @@ class WaitingBuild:
     namespace: str
     since: str
     """When it was made, RFC 3339 in UTC: these sort as they follow each other."""
+    priority: int = 0
+    """Counts among builds of the same namespace only: whoever asks for more takes nothing from another tenant."""
 
 
 def admitted(
@@ -24,14 +26,16 @@ def admitted(
     """The uids that may start; `running` names the namespace of each running build, `turns` those that got a place.
 
     A free place goes to the namespace that has the fewest builds running, then to the one whose last turn is longest
-    ago (the last of `turns` was the latest), then to the build that has waited longest.
+    ago (the last of `turns` was the latest), then to the one whose build has waited longest. Within the namespace it
+    goes to the highest priority, then to the build that has waited longest.
     """
     load = Counter(running)
     turn_of = {namespace: number for number, namespace in enumerate(turns)}
     queue = sorted(waiting, key=lambda one: (one.since, one.uid))
     chosen: set[str] = set()
     while queue and len(running) + len(chosen) < cap:
-        following = min(queue, key=lambda one: (load[one.namespace], turn_of.get(one.namespace, -1)))
+        turn = min(queue, key=lambda one: (load[one.namespace], turn_of.get(one.namespace, -1))).namespace
+        following = max((one for one in queue if one.namespace == turn), key=lambda one: one.priority)
         queue.remove(following)
         chosen.add(following.uid)
         load[following.namespace] += 1

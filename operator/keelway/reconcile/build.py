@@ -28,7 +28,16 @@ from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
 from keelway.settings import Settings
 from keelway.status import quarantine
-from keelway.status.build import SUPERSEDED, Failure, built, built_status, failed_status, version_of, version_status
+from keelway.status.build import (
+    SUPERSEDED,
+    Failure,
+    built,
+    built_status,
+    failed_status,
+    version_of,
+    version_status,
+    warned,
+)
 from keelway.status.image import Stage
 from keelway.status.job import (
     Passed,
@@ -180,7 +189,8 @@ class Builds:
         tag = names.version_tag(version)
         await self.registry.tag(Reference.parse(build.spec.repository), status.digest, tag, keyring)
         await self._write(build, version_status(build, status, version, self.clock()))
-        await self.events.normal(image.to_dict(), "VersionReady", f"{version} is {status.reference}.")
+        told = f"{version} is {status.reference}.{warned(build, status)}"
+        await self.events.normal(image.to_dict(), "VersionReady", told)
 
     async def _write(self, build: Build, status: BuildStatus) -> Build:
         metadata = build.metadata

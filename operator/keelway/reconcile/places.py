@@ -7,10 +7,12 @@ other passes would not see there, is kept in memory.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from keelway.api.build import Build
 from keelway.api.image import Image
+from keelway.api.options import Priority
 from keelway.api.resources import BUILDS, IMAGES, JOBS
 from keelway.children import names
 from keelway.cluster.cache import Cache, is_controlled_by
@@ -22,6 +24,7 @@ from keelway.settings import Settings
 from keelway.status.build import built
 from keelway.status.job import job_finished
 
+_PRIORITIES: Final[Mapping[str, int]] = MappingProxyType({Priority.HIGH: 1, Priority.NORMAL: 0, Priority.LOW: -1})
 WAKE_INTERVAL: Final = timedelta(seconds=30)
 """How often `wake_next` is called although nobody has told of a free place."""
 
@@ -79,7 +82,7 @@ class Places:
     def _admitted(self, builds: Sequence[Build]) -> frozenset[str]:
         self._stuck &= {build.metadata.uid for build in builds}
         waiting = [
-            WaitingBuild(build.metadata.uid, build.metadata.namespace, _created(build))
+            WaitingBuild(build.metadata.uid, build.metadata.namespace, _created(build), self._priority(build))
             for build in builds
             if build.metadata.uid not in self._stuck
         ]
@@ -106,6 +109,13 @@ class Places:
                 continue
             found.append(build)
         return found
+
+    def _priority(self, build: Build) -> int:
+        """As the Image has it now: who is in a hurry need not wait for a new record."""
+        image = self._cache.get(IMAGES, build.metadata.namespace, build.spec.image) or {}
+        options = (image.get("spec") or {}).get("build") or {}
+        asked = options.get("priority") if isinstance(options, Mapping) else None
+        return _PRIORITIES.get(asked if isinstance(asked, str) else "", 0)
 
     def _has_job(self, build: Build) -> bool:
         name = names.job_name(build.metadata.name, build.metadata.uid)

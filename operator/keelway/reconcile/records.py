@@ -140,6 +140,7 @@ def _record(image: Image, number: int, version: str, decision: Create, inputs: I
         revision=inputs.revision,
         source=asked.source,
         build=asked.build,
+        output=asked.output,
         tests=asked.tests,
         repository=asked.repository,
         push_secret_ref=asked.push_secret_ref,

@@ -10,8 +10,18 @@ from typing import Final
 
 from keelway.api import buildrequest, quantity
 from keelway.api.build import Build
-from keelway.api.buildrequest import BuildArg, BuildkitEndpoint, BuildRequest, Caps, Limits, Policy
-from keelway.api.image import BuildLimits, BuildSecret, Image
+from keelway.api.buildrequest import (
+    BuildArg,
+    BuildkitEndpoint,
+    BuildRequest,
+    CacheRequest,
+    Caps,
+    Identity,
+    Limits,
+    Policy,
+)
+from keelway.api.image import BuildLimits, BuildOptions, BuildSecret, Image
+from keelway.api.options import CacheMode
 from keelway.api.resources import NAMESPACES
 from keelway.children import names
 from keelway.cluster.client import Cluster
@@ -22,9 +32,12 @@ from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.secrets import secret_data
 from keelway.reconcile.source import Sources
 from keelway.settings import Settings
+from keelway.status.build import version_of
 
 # Time for the Job's pod to be scheduled, to start its containers, and to report.
 _SLACK_SECONDS: Final = 300
+# The administrator may name a scanner at any time, which restarts the operator, too.
+_LOOK_AGAIN: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class Requests:
         replica: int,
     ) -> BuildRequest:
         settings, options = self.settings, build.spec.build
+        scanner = _scanner(options, settings)
         address, server_name = buildkit.replica_address(settings, replica)
         return BuildRequest(
             source=source,
@@ -88,6 +102,7 @@ class Requests:
             policy=Policy(
                 registry=settings.registry_host,
                 own_repositories=f"{settings.registry}/{image.metadata.namespace}/",
+                tools=(scanner,) if scanner else (),
             ),
             cache_namespace=namespace_uid,
             buildkit=BuildkitEndpoint(address=address, server_name=server_name),
@@ -95,6 +110,13 @@ class Requests:
             limits=_limits(options.resources.limits, settings.build_memory),
             allowed_networks=tuple(str(network) for network in settings.allowed_networks),
             caps=Caps(),
+            network=options.network,
+            no_cache=options.no_cache,
+            cache=_cache(build),
+            output=build.spec.output,
+            provenance=options.provenance,
+            sbom_scanner=scanner,
+            identity=_identity(build),
         )
 
     async def _certificates(self, build: Build, lifetime: timedelta) -> dict[str, bytes]:
@@ -144,6 +166,41 @@ class Requests:
 def replica_of(namespace_uid: str, replicas: int) -> int:
     """The buildkitd replica of a namespace: always the same, for that is where its cache is."""
     return int(namespace_uid.replace("-", ""), 16) % replicas
+
+
+def _cache(build: Build) -> CacheRequest | None:
+    """In the Image's own repository, where nobody else may write.
+
+    Another attempt does not begin from it: a layer that the cache names and the registry has lost fails a build.
+    """
+    mode = build.spec.build.cache.mode
+    if mode is CacheMode.NONE:
+        return None
+    reference = f"{build.spec.repository}:{names.CACHE_TAG}"
+    return CacheRequest(reference=reference, mode=mode, read=build.spec.attempt == 1)
+
+
+def _identity(build: Build) -> Identity:
+    source = build.spec.source
+    named = source.git or source.http
+    return Identity(
+        revision=build.spec.revision,
+        version=version_of(build),
+        source=named.url if named else None,
+    )
+
+
+def _scanner(options: BuildOptions, settings: Settings) -> str | None:
+    if not options.sbom:
+        return None
+    if settings.sbom_scanner is None:
+        raise Waiting(
+            "ScannerNotSet",
+            "spec.build.sbom asks for a list of the image's packages, and there is no scanner for it. Set it to false, "
+            "or have the administrator name one in KEELWAY_SBOM_SCANNER.",
+            retry_after=_LOOK_AGAIN,
+        )
+    return settings.sbom_scanner
 
 
 def _check_size(files: Mapping[str, bytes]) -> None:

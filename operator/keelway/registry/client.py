@@ -47,6 +47,8 @@ _ACCEPT = ", ".join((*_INDEXES, *_MANIFESTS))
 OPERATION_SECONDS = 60
 # The most a registry must take for a manifest (distribution-spec, "Pushing Manifests"); configs are alike.
 _MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+# docs/attestations/attestation-storage.md of BuildKit: what has it is no image, whatever platform it names.
+_REFERENCE_TYPE = "vnd.docker.reference.type"
 _PAGE = 1000
 _MAX_TAGS = 100_000
 # All pages of a list together; 100,000 tags at their longest (128 characters) fit.
@@ -284,6 +286,8 @@ def _for_this_platform(index: Mapping[str, Any], reference: Reference) -> str:
     machine = platform.machine()
     wanted = ("linux", _ARCHITECTURES.get(machine, machine))
     for manifest in map(_mapping, _list(index["manifests"])):
+        if _REFERENCE_TYPE in _mapping(manifest.get("annotations")):
+            continue  # an attestation of one of the images, not an image
         offered = _mapping(manifest.get("platform"))
         if (offered.get("os"), offered.get("architecture")) == wanted and is_digest(manifest.get("digest")):
             return str(manifest["digest"])

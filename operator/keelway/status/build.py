@@ -3,13 +3,14 @@
 Neighbours: `image.py` sums an Image's records up; `reconcile/build.py` makes what is recorded here happen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from keelway.api.build import PENDING, Build, BuildStatus, Material
-from keelway.api.buildrequest import BuildReport
+from keelway.api.build import PENDING, Build, BuildStatus, BuildWarning, Material
+from keelway.api.buildrequest import BuildReport, LintWarning
 from keelway.api.image import BuildOptions, Image, TestSpec
 from keelway.api.meta import Condition, ConditionStatus, LocalRef
+from keelway.api.options import Output
 from keelway.api.quarantine import Quarantine
 from keelway.api.source import Source
 from keelway.api.version import sequential
@@ -28,26 +29,31 @@ class Asked:
     """Everything that a build's result depends on and that is known before it runs. Equal means: no new build.
 
     Compared as parsed models and not by a stored hash, so that a new operator version with new defaulted fields still
-    finds old records equal.
+    finds old records equal. Of `build` only what decides the image is compared.
     """
 
     source: Source
-    build: BuildOptions
+    build: BuildOptions = field(compare=False)
     tests: tuple[TestSpec, ...]
     repository: str
     push_secret_ref: LocalRef | None
+    output: Output
+    deciding: BuildOptions = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "deciding", self.build.deciding())
 
     @classmethod
     def by_image(cls, image: Image, repository: str) -> "Asked":
         """What the Image asks for today, to be pushed to `repository`."""
         spec = image.spec
-        return cls(spec.source, spec.build, spec.tests, repository, spec.push_secret_ref)
+        return cls(spec.source, spec.build, spec.tests, repository, spec.push_secret_ref, spec.output)
 
     @classmethod
     def by_build(cls, build: Build) -> "Asked":
         """What the record was asked."""
         spec = build.spec
-        return cls(spec.source, spec.build, spec.tests, spec.repository, spec.push_secret_ref)
+        return cls(spec.source, spec.build, spec.tests, spec.repository, spec.push_secret_ref, spec.output)
 
 
 @dataclass(frozen=True)
@@ -67,16 +73,19 @@ class Failure:
     """Why a build is not a version.
 
     `retry` tells that the fault lies outside, so that trying again may help; `test` names the test that failed.
+    `warnings`, of `warning_count` in all, are those of the Dockerfile: one may well say what is wrong.
     """
 
     reason: str
     message: str
     retry: bool = False
     test: str | None = None
+    warnings: tuple[LintWarning, ...] = ()
+    warning_count: int = 0
 
 
 def version_of(build: Build) -> str:
-    """The version that the build is to become, or has become."""
+    """The version that the build is to become, or has become: known before it runs, for its image carries it."""
     return build.status.version or build.spec.version or sequential(build.spec.number)
 
 
@@ -117,6 +126,15 @@ def failure(build: Build) -> Failure:
     return Failure(condition.reason, build.status.message or condition.message, retryable(build))
 
 
+def warned(build: Build, status: BuildStatus) -> str:
+    """A sentence on the Dockerfile's warnings, after a space; empty where there are none."""
+    count = status.warning_count or 0
+    if count == 0:
+        return ""
+    some = "a warning" if count == 1 else f"{count} warnings"
+    return f" Its Dockerfile has {some}: `kubectl describe build/{build.metadata.name}` tells more."
+
+
 def built_status(build: Build, report: BuildReport, started: datetime | None, now: datetime) -> BuildStatus:
     """The status once the image is pushed and its tests run: closed only by `version_status` or `failed_status`."""
     facts = [
@@ -131,6 +149,7 @@ def built_status(build: Build, report: BuildReport, started: datetime | None, no
         "user": report.user,
         "run_as_user": report.run_as_user,
         "started_at": started or build.status.started_at,
+        **_warnings(report.warnings, report.warning_count),
     }
     return build.status.model_copy(update=changes)
 
@@ -142,7 +161,7 @@ def version_status(build: Build, status: BuildStatus, version: str, now: datetim
     facts = [
         Fact(BUILT, TRUE, "Pushed", f"Pushed as {status.digest}."),
         tested,
-        Fact(SUCCEEDED, TRUE, "VersionReady", f"{version} is {status.reference}."),
+        Fact(SUCCEEDED, TRUE, "VersionReady", f"{version} is {status.reference}.{warned(build, status)}"),
     ]
     return status.model_copy(
         update={"conditions": _merge(build, facts, now), "version": version, "finished_at": now, "message": None}
@@ -171,8 +190,14 @@ def failed_status(
         "started_at": started or build.status.started_at,
         "finished_at": now,
         "quarantine": quarantine,
+        **(_warnings(told.warnings, told.warning_count) if told.warnings else {}),
     }
     return build.status.model_copy(update=changes)
+
+
+def _warnings(warnings: tuple[LintWarning, ...], count: int) -> dict[str, object]:
+    told = tuple(BuildWarning(rule=one.rule, message=one.message, line=one.line, url=one.url) for one in warnings)
+    return {"warnings": told, "warning_count": count or None}
 
 
 _UNTESTED = Fact(TESTED, TRUE, "NoTests", "The Image names no tests.")

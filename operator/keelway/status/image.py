@@ -12,7 +12,7 @@ from keelway.api.image import Image, ImageStatus, LatestImage
 from keelway.api.version import TagStatus
 from keelway.errors import KeelwayError, Terminal
 from keelway.status import quarantine
-from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded
+from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded, warned
 from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, Progress, find, merge, summary
 from keelway.status.diagnosis import Finding
 
@@ -194,7 +194,8 @@ def _summary(image: Image, observed: ImageObserved) -> list[Fact]:
         text = quarantine.told(build, serving.version if serving else None)
         return summary(FALSE, Progress.STALLED, quarantine.QUARANTINED, text)
     if succeeded(build):
-        return summary(TRUE, Progress.SETTLED, "VersionReady", f"{build.status.version} is {build.status.reference}.")
+        text = f"{build.status.version} is {build.status.reference}.{warned(build, build.status)}"
+        return summary(TRUE, Progress.SETTLED, "VersionReady", text)
     if failed(build):
         progress = Progress.RECONCILING if retryable(build) else Progress.STALLED
         told = failure(build)

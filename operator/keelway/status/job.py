@@ -80,7 +80,14 @@ def not_started(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]], now: 
 
 def report_failure(report: BuildReport) -> Failure:
     """A report that is not ok, as a Failure that names the step."""
-    return Failure(report.reason, f"{report.step.value}: {report.message}", report.retryable)
+    message = f"{report.step.value}: {report.message}"
+    return Failure(
+        report.reason,
+        message,
+        retry=report.retryable,
+        warnings=report.warnings,
+        warning_count=report.warning_count,
+    )
 
 
 def test_result(test: TestSpec, pod: Mapping[str, Any], now: datetime) -> TestResult:

@@ -125,7 +125,14 @@ _IMAGE: Final[Spec] = {
         "secrets": [{"id": "token", "secretRef": {"name": MISSING, "key": "k"}}],
         "timeoutSeconds": 600,
         "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+        "network": "None",
+        "cache": {"mode": "Max"},
+        "noCache": True,
+        "priority": "High",
+        "provenance": "Max",
+        "sbom": False,
     },
+    "output": {"compression": {"type": "Zstd", "level": 3}, "timestamp": "Source"},
     "tests": [
         {
             "name": "answers",

@@ -4,7 +4,8 @@ import pytest
 from aiohttp import web
 
 from keelway.api.buildrequest import Policy
-from keelway.builder.build import registry_client
+from keelway.builder.build import materials, registry_client
+from keelway.builder.progress import Progress, Vertex
 from keelway.errors import NotFound, Waiting
 from keelway.registry.credentials import Keyring
 from keelway.registry.reference import Reference
@@ -40,3 +41,15 @@ async def test_a_tenants_registry_in_an_allowed_network_is_reached() -> None:
         async with registry_client(request_for(FILES, insecure_registries=(host,))) as client:
             with pytest.raises(NotFound):
                 await client.resolve(Reference(host, "team/app", "v1"), Keyring())
+
+
+def test_the_scanner_of_packages_is_no_material_of_the_image() -> None:
+    """A new scanner would otherwise be a changed base image."""
+    names = ("docker.io/library/python:3.11-slim", "docker.io/team/scan:1", "docker.io/team/scan-not:1")
+    progress = Progress(echo=lambda _: None)
+    for name in names:
+        progress.steps[name] = Vertex(name=f"docker-image://{name}@sha256:{'9' * 64}")
+    for scanner in ("docker.io/team/scan:1", f"docker.io/team/scan:1@sha256:{'9' * 64}"):
+        read = materials(request_for(FILES, sbom_scanner=scanner), progress)
+        assert [one.reference for one in read] == [names[0], names[2]]
+    assert [one.reference for one in materials(request_for(FILES), progress)] == list(names)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keelway.api.buildrequest import BuildArg, Limits
-from keelway.builder.buildkit import Paths, arguments, image_build, image_digest, prepare
+from keelway.builder.buildkit import Paths, Solve, arguments, image_digest, prepare
 from tests.unit.builder.requests import FILES, request_for
 
 
@@ -23,7 +22,7 @@ def options_of(command: list[str], flag: str) -> list[str]:
 
 
 def test_the_daemon_is_spoken_to_by_mutual_tls_under_its_name(paths: Paths) -> None:
-    command = arguments(image_build(request_for(FILES), paths), request_for(FILES), paths)
+    command = arguments(Solve(paths.context, (), "type=image"), request_for(FILES), paths)
     assert options_of(command, "--addr") == ["tcp://127.0.0.1:1"]
     assert options_of(command, "--tlsservername") == ["buildkitd"]
     assert options_of(command, "--tlscacert") == [str(paths.request / "tls-ca.crt")]
@@ -31,42 +30,15 @@ def test_the_daemon_is_spoken_to_by_mutual_tls_under_its_name(paths: Paths) -> N
     assert options_of(command, "--tlskey") == [str(paths.request / "tls.key")]
 
 
-def test_every_build_has_its_source_policy_and_its_namespaces_cache(paths: Paths) -> None:
-    command = arguments(image_build(request_for(FILES), paths), request_for(FILES), paths)
+def test_a_solve_becomes_flags(paths: Paths) -> None:
+    solve = Solve(paths.context, ["a=1", "b=x,y"], "type=image", ["id=npm,src=x"], ["type=registry,ref=r"], ["ref=r"])
+    command = arguments(solve, request_for(FILES), paths)
     assert options_of(command, "--source-policy-file") == [str(paths.policy)]
-    assert "build-arg:BUILDKIT_CACHE_MOUNT_NS=uid-1" in options_of(command, "--opt")
-
-
-def test_what_was_asked_for_becomes_options_of_the_frontend(paths: Paths) -> None:
-    asked = request_for(
-        FILES,
-        dockerfile="docker/Dockerfile",
-        target="prod",
-        args=(BuildArg(name="A", value="x,memory=1"), BuildArg(name="EMPTY", value="")),
-        secret_ids=("npm",),
-        limits=Limits(memory_bytes=2**30, cpu_millis=1500),
-    )
-    command = arguments(image_build(asked, paths), asked, paths)
-    assert options_of(command, "--opt") == [
-        "filename=docker/Dockerfile",
-        "build-arg:BUILDKIT_CACHE_MOUNT_NS=uid-1",
-        "target=prod",
-        "build-arg:A=x,memory=1",
-        "build-arg:EMPTY=",
-        f"memory={2**30}",
-        f"memswap={2**30}",
-        "cpuperiod=100000",
-        "cpuquota=150000",
-    ]
-    assert options_of(command, "--secret") == [f"id=npm,src={paths.request}/secret-npm"]
-
-
-@pytest.mark.parametrize(("insecure", "suffix"), [((), ""), (("localhost:1",), ",registry.insecure=true")])
-def test_the_image_is_pushed_by_its_technical_tag(paths: Paths, insecure: tuple[str, ...], suffix: str) -> None:
-    asked = request_for(FILES, insecure_registries=insecure)
-    command = arguments(image_build(asked, paths), asked, paths)
-    output = f"type=image,name=localhost:1/team/app:build-1,push=true,oci-mediatypes=true{suffix}"
-    assert options_of(command, "--output") == [output]
+    assert options_of(command, "--opt") == ["a=1", "b=x,y"]
+    assert options_of(command, "--output") == ["type=image"]
+    assert options_of(command, "--secret") == ["id=npm,src=x"]
+    assert options_of(command, "--export-cache") == ["type=registry,ref=r"]
+    assert options_of(command, "--import-cache") == ["ref=r"]
 
 
 def test_of_the_docker_configuration_only_logins_are_passed_on(paths: Paths) -> None:

@@ -23,6 +23,7 @@ from keelway.api.buildrequest import (
     Step,
     decode_report,
 )
+from keelway.builder import sourcetime
 from tests.unit.builder.archives import Entry, tar_gz
 from tests.unit.builder.requests import request_for
 from tests.unit.gitserver import Repository, backend, only_pack, pack_of_zeros
@@ -104,7 +105,8 @@ async def test_inline_files_become_the_context(job: Job) -> None:
     assert (job.context / "Dockerfile").read_text() == "FROM scratch\n"
     assert (job.context / "app/ü.txt").read_text() == "é"
     assert (job.context / "logo.png").read_bytes() == b"\x00\xff"
-    assert [path.name for path in job.context.parent.iterdir()] == ["context"]
+    assert sorted(path.name for path in job.context.parent.iterdir()) == ["context", "source-time"]
+    assert sourcetime.find(job.context) == sourcetime.FIXED
 
 
 async def test_an_archives_sub_path_becomes_the_context(job: Job) -> None:

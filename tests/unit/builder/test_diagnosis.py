@@ -147,11 +147,60 @@ def test_a_daemon_out_of_reach_is_tried_again(error: str) -> None:
     assert diagnosed(error)[:2] == ("BuildkitUnavailable", True)
 
 
+_BLOB = "httpReadSeeker: failed open: unexpected status from GET request to https://reg/v2/x/blobs/sha256:0e: "
+# In the words of BuildKit's and containerd's sources: a test cannot easily make these.
+OUTSIDE = {
+    "a layer that its registry does not give": (
+        f"failed to compute cache key: failed to copy: {_BLOB}503 Service Unavailable",
+        "BaseImageUnavailable",
+    ),
+    "a layer at the limit of the rate": (f"failed to copy: {_BLOB}429 Too Many Requests", "RateLimited"),
+    "a layer that the cache names and the registry has lost": (
+        "failed to compute cache key: failed to calculate checksum of ref a::b: content digest sha256:0e: not found",
+        "BaseImageUnavailable",
+    ),
+    "a step that was ended with the daemon": (
+        'process "/bin/sh -c make" did not complete successfully: context canceled: context canceled',
+        "BuildkitUnavailable",
+    ),
+    "a session that was lost": (
+        "DeadlineExceeded: no active session for abc: context deadline exceeded",
+        "BuildkitUnavailable",
+    ),
+    "a context that broke off": (
+        "failed to read dockerfile: failed to load cache key: error from sender: context canceled",
+        "BuildkitUnavailable",
+    ),
+    "a lease that ran out": ('lease "abc": not found', "BuildkitUnavailable"),
+    "a snapshot that cannot be made": (
+        "failed to compute cache key: failed to prepare abc as def: failed to create temp dir: input/output error",
+        "BuildkitUnavailable",
+    ),
+    "a graph that BuildKit lost": ("inconsistent graph state in edge [1/2] RUN x", "BuildkitUnavailable"),
+    "a fault of the daemon": ("Internal: stream terminated by RST_STREAM", "BuildkitUnavailable"),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_a_fault_that_is_not_the_users_is_tried_again(case: str) -> None:
+    error, reason = OUTSIDE[case]
+    assert diagnosed(f"failed to solve: {error}")[:2] == (reason, True)
+
+
+def test_a_buildctl_that_was_killed_is_tried_again() -> None:
+    found = diagnose(Failure("", Progress(echo=lambda _: None), "Dockerfile"))
+    assert (found.reason, found.retryable) == ("BuildkitUnavailable", True)
+
+
 def test_words_of_the_dockerfile_do_not_decide() -> None:
     command = (
         'process "/bin/sh -c echo failed to push x: 401; denied by policy" did not complete successfully: exit code: 1'
     )
     assert diagnosed(f"failed to solve: {command}")[:2] == ("BuildFailed", False)
+    command = (
+        'process "/bin/sh -c echo \\" did not complete successfully: context canceled" did not complete successfully: '
+    )
+    assert diagnosed(f"failed to solve: {command}exit code: 1")[:2] == ("BuildFailed", False)
 
 
 def test_an_unknown_error_is_a_failed_build_with_its_words() -> None:

@@ -32,13 +32,14 @@ def repository(tmp_path: Path) -> Repository:
 
 async def check_out(
     repository: Repository, source: GitRequest, http: GuardedHttp, tree: Tree, version_2: bool = True
-) -> None:
+) -> int:
     async with serve(backend(repository.path.parent, version_2)) as url:
         source = source.model_copy(update={"url": f"{url}/app.git"})
         store = repository.path.parent.parent / "objects"
         objects = await gitfetch.fetch(source, None, http, store, MAX_BYTES)
-    gitfetch.check_out(objects, source.commit, tree)
+    moment = gitfetch.check_out(objects, source.commit, tree)
     tree.finish()
+    return moment
 
 
 def pinned(commit: str, revision: str | None = None) -> GitRequest:
@@ -53,7 +54,8 @@ async def test_a_commit_is_checked_out_with_modes_and_links(
     (repository.work / "run.sh").chmod(0o755)
     (repository.work / "link").symlink_to("src/app.py")
     commit = repository.commit({"src/app.py": "print()", "README": "x" * 100_000})
-    await check_out(repository, pinned(commit, "main"), http, tree, version_2)
+    moment = await check_out(repository, pinned(commit, "main"), http, tree, version_2)
+    assert moment == int(repository.git("show", "-s", "--format=%ct", commit))
     assert (root / "link").read_text() == "print()"
     assert (root / "run.sh").stat().st_mode & 0o777 == 0o755
     assert (root / "src/app.py").stat().st_mode & 0o777 == 0o644

@@ -5,6 +5,8 @@ the policy uses only what Python's read the same way.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -15,9 +17,9 @@ REGISTRY = "registry.keelway-registry:5000"
 POLICY = source_policy(Policy(registry=REGISTRY, own_repositories=f"{REGISTRY}/team-a/"))
 
 
-def allows(identifier: str) -> bool:
+def allows(identifier: str, policy: Mapping[str, Any] = POLICY) -> bool:
     allowed = True
-    for rule in POLICY["rules"]:
+    for rule in policy["rules"]:
         assert rule["selector"]["match_type"] == "REGEX"
         if re.search(rule["selector"]["identifier"], identifier):
             allowed = rule["action"] == "ALLOW"
@@ -86,3 +88,13 @@ def test_a_registry_without_a_port_is_denied_on_its_default_port_too() -> None:
     assert re.search(deny["selector"]["identifier"], "https://reg.example.org:443/v2/")
     assert not re.search(deny["selector"]["identifier"], "https://reg.example.org.evil.net/v2/")
     assert re.search(allow["selector"]["identifier"], "docker-image://reg.example.org/kw/team-a/app:1")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "expected"), [("", True), (f"@sha256:{'a' * 64}", True), ("-other", False), ("0", False)]
+)
+def test_what_the_administrator_chose_is_read_wherever_it_is_and_nothing_beside_it(suffix: str, expected: bool) -> None:
+    tool = f"{REGISTRY}/tools/scan:1.0"
+    policy = source_policy(Policy(registry=REGISTRY, own_repositories=f"{REGISTRY}/team-a/", tools=(tool,)))
+    assert allows(f"docker-image://{tool}{suffix}", policy) is expected
+    assert not allows(f"docker-image://{tool}")

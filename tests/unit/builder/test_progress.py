@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from keelway.api.buildrequest import Material
+from keelway.api.buildrequest import LintWarning, Material
 from keelway.builder.progress import Progress
 
 DIGEST = "sha256:" + "9" * 64
@@ -92,3 +92,45 @@ def test_a_reader_of_the_containers_log_sees_steps_and_output_once() -> None:
         "error: broken",
     )
     assert echoed == ["[1/1] RUN x", "red", "error: broken"]
+
+
+def warning(short: str, **more: Any) -> dict[str, Any]:
+    """As a VertexWarning of BuildKit's client is written in JSON."""
+    return {"warnings": [{"vertex": "a", "level": 1, "short": base64.b64encode(short.encode()).decode(), **more}]}
+
+
+def test_warnings_of_the_dockerfile_are_known_by_rule_and_line_each_once() -> None:
+    url = "https://docs.docker.com/go/dockerfile/rule/undefined-var/"
+    undefined = warning(
+        "UndefinedVar: Usage of undefined variable '$X' (line 3)",
+        url=url,
+        range=[{"start": {"line": 3}, "end": {"line": 3}}],
+        sourceInfo={"filename": "Dockerfile", "data": "RlJPTQ=="},
+    )
+    progress, echoed = fed(undefined, undefined, warning("FromAsCasing: 'as' and 'FROM' keywords' casing do not match"))
+    assert progress.warnings == [
+        LintWarning(rule="UndefinedVar", message="Usage of undefined variable '$X'", line=3, url=url),
+        LintWarning(rule="FromAsCasing", message="'as' and 'FROM' keywords' casing do not match"),
+    ]
+    assert echoed[0] == "warning: UndefinedVar: Usage of undefined variable '$X' (line 3)"
+    assert len(echoed) == 2
+
+
+def test_a_warning_of_another_form_is_kept_as_it_is() -> None:
+    progress, _ = fed(warning("the cache is\nfull: soon"), warning("", range=[{}]), warning("x: (line 4)", range=None))
+    assert [(one.rule, one.message, one.line) for one in progress.warnings] == [
+        ("Warning", "the cache is full: soon", None),
+        ("Warning", "", None),
+        ("Warning", "x:", 4),
+    ]
+
+
+def test_what_a_cache_in_the_registry_lacks_is_not_why_a_build_failed() -> None:
+    progress, _ = fed(
+        vertex("a", "importing cache manifest from reg/app:build-cache", started="t", error="not found"),
+        vertex("b", "[2/2] RUN make", started="t", completed="t", error="did not complete"),
+        vertex("c", "exporting cache to registry", started="t", error="denied"),
+    )
+    assert progress.failed is not None
+    assert progress.failed.name == "[2/2] RUN make"
+    assert fed(vertex("a", "importing cache manifest from x", error="not found"))[0].failed is None

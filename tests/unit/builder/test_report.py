@@ -10,6 +10,7 @@ from keelway.api.buildrequest import (
     BuildArg,
     BuildReport,
     GitRequest,
+    LintWarning,
     Material,
     RequestFile,
     SourceRequest,
@@ -116,3 +117,41 @@ def test_every_secret_of_the_requests_directory_is_redacted(tmp_path: Path) -> N
     # The last two are what the Authorization headers carry.
     said = "npm-token git-token registry-pw dXNlcjpyZWdpc3RyeS1wdw== eC1hY2Nlc3MtdG9rZW46Z2l0LXRva2Vu"
     assert redact(said) == "*** *** *** *** ***"
+
+
+WARNINGS = tuple(
+    LintWarning(rule="UndefinedVar", message="x" * 300, line=n, url="https://docs.example/" + "y" * n)
+    for n in range(300)
+)
+
+
+def test_a_report_tells_of_the_first_warnings_and_of_how_many_there_were() -> None:
+    made = report.with_warnings(BuildReport(ok=True, step=Step.INSPECT, reason="Built"), WARNINGS, Redactor())
+    read = decode_report(made.encode().decode())
+    assert read is not None
+    assert read.warning_count == 300
+    assert [one.line for one in read.warnings] == list(range(10))
+    assert all(len(one.message) == 163 for one in read.warnings)
+
+
+def test_a_warnings_url_is_whole_or_not_there() -> None:
+    made = report.with_warnings(BuildReport(ok=True, step=Step.INSPECT, reason="Built"), WARNINGS[250:], Redactor())
+    assert {one.url for one in made.warnings} == {None}
+
+
+def test_warnings_are_as_silent_about_secrets_as_everything_else() -> None:
+    told = LintWarning(rule="SecretsUsedInArgOrEnv", message="ENV hunter22")
+    made = report.with_warnings(BuildReport(ok=True, step=Step.INSPECT, reason="B"), [told], Redactor.of(["hunter22"]))
+    assert "hunter22" not in made.encode().decode()
+
+
+def test_materials_and_the_cause_go_before_warnings() -> None:
+    made = BuildReport(ok=True, step=Step.INSPECT, reason="Built", materials=MATERIALS[:20])
+    read = decode_report(report.with_warnings(made, WARNINGS, Redactor()).encode().decode())
+    assert read is not None
+    assert read.materials == MATERIALS[:20]
+    assert 0 < len(read.warnings) < 10
+    failed = BuildReport(ok=False, step=Step.BUILD, reason="BuildFailed", message="m" * 3500)
+    read = decode_report(report.with_warnings(failed, WARNINGS, Redactor()).encode().decode())
+    assert read is not None
+    assert read.message == failed.message

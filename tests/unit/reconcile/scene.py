@@ -249,7 +249,7 @@ def _conditions(raw: Object) -> list[Object]:
 
 @asynccontextmanager
 async def playing(
-    cap: int = 4, interfere: Callable[[web.Request], web.Response | None] | None = None
+    cap: int = 4, interfere: Callable[[web.Request], web.Response | None] | None = None, scanner: str | None = None
 ) -> AsyncIterator[Scene]:
     """A scene, with everything behind it up."""
     api, registry = ApiServer(), SmallRegistry()
@@ -259,6 +259,7 @@ async def playing(
             registry=urlsplit(url).netloc,
             registry_insecure=True,
             max_builds=cap,
+            sbom_scanner=scanner,
             allowed_networks=(ip_network("127.0.0.0/8"),),
         )
         news: list[Callable[[Resource, Any], None]] = []

@@ -1,6 +1,7 @@
 """Admission: never more builds than the cap, and no namespace may starve another."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given
@@ -45,6 +46,24 @@ def test_namespaces_take_turns_however_long_the_builds_of_one_have_waited() -> N
         turns = [*(space for space in turns if space != one.namespace), one.namespace]
         order.append(uid)
     assert order == ["b1", "c1", "a1", "a2", "a3"]
+
+
+def _at(priority: int, *builds: WaitingBuild) -> list[WaitingBuild]:
+    return [replace(build, priority=priority) for build in builds]
+
+
+def test_within_a_namespace_the_highest_priority_goes_first_and_then_the_longest_waiting() -> None:
+    first, second, third, fourth = _waiting(("1", "a"), ("2", "a"), ("3", "a"), ("4", "a"))
+    waiting = [*_at(-1, first), *_at(0, second), *_at(1, third, fourth)]
+    assert admitted(waiting, [], 1) == {"3"}
+    assert admitted(waiting, [], 3) == {"3", "4", "2"}
+
+
+def test_a_priority_takes_no_place_from_another_namespace() -> None:
+    low, high = _waiting(("low", "a"), ("high", "b"))
+    assert admitted([*_at(-1, low), *_at(1, high)], [], 1) == {"low"}, "neither had a turn, and a waited longer"
+    assert admitted([*_at(-1, low), *_at(1, high)], ["c"], 2, ["a", "c"]) == {"high"}, "it is b's turn"
+    assert admitted([*_at(-1, low), *_at(1, high)], ["c"], 2, ["b", "c"]) == {"low"}, "it is a's turn"
 
 
 def test_one_namespace_alone_may_use_all_places() -> None:

@@ -52,6 +52,24 @@ class World:
         self._put(BUILDS, build)
         return Image.parse(image), Build.parse(build)
 
+    def waits_too(self, of: tuple[Image, Build], name: str, minute: int, **image_spec: Any) -> tuple[Image, Build]:
+        """A Build like the one given, of another Image of its namespace."""
+        image, build = of
+        namespace = image.metadata.namespace
+        raw = raw_image(name, namespace, **image_spec)
+        self._put(IMAGES, raw)
+        record = build.to_dict()
+        record["metadata"] = {
+            "name": f"{name}-{minute}",
+            "namespace": namespace,
+            "uid": f"{minute:08}-{namespace}-{name}",
+            "creationTimestamp": f"2026-01-01T00:{minute:02}:00Z",
+            "ownerReferences": [{"kind": "Image", "name": name, "uid": raw["metadata"]["uid"], "controller": True}],
+        }
+        record["spec"]["image"] = name
+        self._put(BUILDS, record)
+        return Image.parse(raw), Build.parse(record)
+
     def starts(self, build: Build, *, finished: bool = False) -> None:
         """The build's Job, as it stands in the cache once it was made."""
         metadata = build.metadata
@@ -199,3 +217,29 @@ def test_only_those_are_woken_that_may_start() -> None:
     world.waits("c", 3)
     world.starts(running[1])
     assert world.wakes() == ["b"]
+
+
+def test_an_image_in_a_hurry_goes_before_others_of_its_namespace() -> None:
+    world = World(cap=1)
+    calm = world.waits("a", 1)
+    urgent = world.waits_too(calm, "urgent", 2, build={"priority": "High"})
+    assert not world.may_start(*calm)
+    assert world.may_start(*urgent)
+
+
+def test_a_priority_counts_as_the_image_has_it_now() -> None:
+    world = World(cap=1)
+    first = world.waits("a", 1)
+    second = world.waits_too(first, "second", 2)
+    assert not world.may_start(*second)
+    world._put(IMAGES, raw_image("second", "a", build={"priority": "High"}))
+    assert world.may_start(*second)
+    assert second[1].spec.build.priority == "Normal", "its record says what was asked when it was made"
+
+
+def test_a_priority_takes_no_turn_from_another_namespace() -> None:
+    world = World(cap=1)
+    calm = world.waits("a", 1)
+    urgent = world.waits("b", 2, build={"priority": "High"})
+    assert not world.may_start(*urgent)
+    assert world.may_start(*calm)

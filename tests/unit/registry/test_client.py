@@ -84,6 +84,33 @@ async def test_out_of_an_index_the_image_of_this_platform_is_read(small: SmallRe
     assert (await connected.client.image_config(connected.tagged("multi"), Keyring())).user == "own"
 
 
+@pytest.mark.parametrize("platform", ["unknown/unknown", f"linux/{MACHINE}"])
+async def test_an_attestation_in_an_index_is_never_taken_for_the_image(
+    small: SmallRegistry, connected: Connected, platform: str
+) -> None:
+    own, attestation = small.add_image("own"), small.add_image("attestation")
+    system, _, machine = platform.partition("/")
+    entries = [
+        {
+            "digest": attestation,
+            "platform": {"os": system, "architecture": machine},
+            "annotations": {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": own},
+        },
+        {"digest": own, "platform": {"os": "linux", "architecture": MACHINE}},
+    ]
+    index = small.add({"manifests": entries}, INDEX, "build-1")
+    assert (await connected.client.image_config(connected.image.at(index), Keyring())).user == "own"
+    assert await connected.client.resolve(connected.tagged("build-1"), Keyring()) == index
+
+
+async def test_tagging_an_index_keeps_it_an_index(small: SmallRegistry, connected: Connected) -> None:
+    entries = [{"digest": small.add_image("own"), "platform": {"os": "linux", "architecture": MACHINE}}]
+    index = small.add({"manifests": entries}, INDEX)
+    await connected.client.tag(connected.image, index, "v1", Keyring())
+    assert small.manifests["v1"] == small.manifests[index]
+    assert small.manifests["v1"][1] == INDEX
+
+
 async def test_an_index_without_this_platform_waits(small: SmallRegistry, connected: Connected) -> None:
     small.add({"manifests": [{"digest": "x", "platform": {"os": "plan9", "architecture": "z80"}}]}, INDEX, "multi")
     with pytest.raises(Waiting, match="UnreadableImage"):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from keelway.api.build import Build
 from keelway.api.buildrequest import BuildReport, Step
 from keelway.status.build import (
     Asked,
@@ -53,9 +54,22 @@ def test_inputs_are_found_equal_again_after_a_way_through_the_api(spec: dict[str
     assert asked.made(build(1, asked))
 
 
+def test_a_record_from_before_an_option_was_there_is_of_todays_inputs() -> None:
+    raw = build(1, R1).to_dict()
+    del raw["spec"]["output"]
+    raw["spec"]["build"] = {"dockerfile": "Dockerfile", "timeoutSeconds": 1800}
+    assert R1.made(Build.parse(raw))
+
+
 @pytest.mark.parametrize(
     "spec",
     [
+        {"build": {"provenance": "None"}},
+        {"build": {"network": "None"}},
+        {"build": {"noCache": True}},
+        {"build": {"sbom": True}},
+        {"output": {"timestamp": "Source"}},
+        {"output": {"compression": {"type": "Gzip"}}},
         {"tests": [TEST]},
         {"build": {"dockerfile": "other.Dockerfile"}},
         {"build": {"timeoutSeconds": 60}},
