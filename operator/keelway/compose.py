@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from keelway.budget import Budget
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
 from keelway.engine.term import Assemble, Parts
 from keelway.reconcile import buildkit
 from keelway.reconcile.app import AppReconciler
+from keelway.reconcile.bases import Bases
 from keelway.reconcile.build import Builds
 from keelway.reconcile.children import Settler
 from keelway.reconcile.credentials import Credentials
@@ -26,6 +28,7 @@ from keelway.reconcile.records import Records
 from keelway.reconcile.request import Requests
 from keelway.reconcile.source import Sources
 from keelway.registry.client import Registry
+from keelway.registry.digests import Digests
 from keelway.settings import Settings
 from keelway.sources.guard import Guard, GuardedHttp
 from keelway.sources.transport import GuardedTransport
@@ -43,15 +46,16 @@ def assembly(settings: Settings, clock: Clock = _now) -> Assemble:
     @asynccontextmanager
     async def assemble(cluster: Cluster, wake: Callable[[Key], None]) -> AsyncIterator[Parts]:
         async with (
-            registry_client(settings) as registry,
-            GuardedHttp(Guard(settings.allowed_networks)) as http,
+            registry_client(settings, budget := Budget()) as registry,
+            GuardedHttp(Guard(settings.allowed_networks), budget) as http,
+            Digests(registry, clock) as digests,
         ):
-            yield _parts(settings, clock, cluster, wake, registry, http)
+            yield _parts(settings, clock, cluster, wake, registry, digests, http)
 
     return assemble
 
 
-def registry_client(settings: Settings) -> Registry:
+def registry_client(settings: Settings, budget: Budget | None = None) -> Registry:
     """The client of registries: what a tenant may name is guarded, the operator's own is reached wherever it is."""
     return Registry(
         frozenset(settings.insecure_registries),
@@ -59,6 +63,7 @@ def registry_client(settings: Settings) -> Registry:
         own=settings.registry_host,
         # Which registries are spoken to by plain http is the administrator's choice.
         guard=GuardedTransport(settings.allowed_networks, plain_http=True),
+        budget=budget,
     )
 
 
@@ -68,11 +73,13 @@ def _parts(
     cluster: Cluster,
     wake: Callable[[Key], None],
     registry: Registry,
+    digests: Digests,
     http: GuardedHttp,
 ) -> Parts:
     events = Events(cluster, settings.pod_name)
     credentials = Credentials(cluster, settings)
     sources = Sources(cluster, http, clock)
+    bases = Bases(cluster.cache, digests, credentials, wake, clock)
     places = Places(cluster.cache, settings, wake)
     requests = Requests(cluster, sources, credentials, settings, clock)
     jobs = Jobs(cluster, settings.builds_namespace, clock)
@@ -90,7 +97,7 @@ def _parts(
 
     return Parts(
         reconcilers={
-            "Image": ImageReconciler(cluster, records, sources, builds, jobs, places, events, settings, clock),
+            "Image": ImageReconciler(cluster, records, sources, bases, builds, jobs, places, events, settings, clock),
             "App": AppReconciler(cluster, finder, Settler(cluster), events, clock),
         },
         orphans=lambda: orphaned_jobs(cluster.cache, settings),

@@ -109,6 +109,20 @@ class Policy(Model):
     own_repositories: Annotated[str, StringConstraints(pattern=r"^[^/]+/(.+/)?$")]
 
 
+class Material(Model):
+    """An image that the build reads: `reference` in full (docker.io/library/...), `digest` as sha256:..."""
+
+    reference: str
+    digest: str
+
+
+class NamedImage(Model):
+    """What the Dockerfile means by `name`: `reference` is repository@sha256:..."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+    reference: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
+
+
 class BuildkitEndpoint(Model):
     """The daemon to use: `address` such as tcp://host:1234, and the name its certificate must carry."""
 
@@ -138,7 +152,8 @@ class BuildRequest(Model):
     `timeout_seconds` bounds the build container; the Job's deadline must leave `caps.fetch_seconds` too.
     `insecure_registries` are host[:port]s spoken to by plain http. `cache_namespace` is the uid of the
     user's namespace and keeps cache mounts apart. `allowed_networks` are CIDRs in which a source or a
-    registry may lie although they are private.
+    registry may lie although they are private. `bases` are used at these digests, whatever their tags name;
+    `images` are what the Dockerfile may use by name.
     """
 
     source: SourceRequest
@@ -154,6 +169,8 @@ class BuildRequest(Model):
     timeout_seconds: Annotated[int, Field(gt=0)] = 1800
     limits: Limits = Limits()
     allowed_networks: tuple[str, ...] = ()
+    bases: tuple[Material, ...] = ()
+    images: tuple[NamedImage, ...] = ()
     caps: Caps = Caps()
 
     def encode(self) -> bytes:
@@ -176,13 +193,6 @@ class Step(StrEnum):
     BUILD = "Build"
     PUSH = "Push"
     INSPECT = "Inspect"
-
-
-class Material(Model):
-    """An image that the build read: `reference` in full (docker.io/library/...), `digest` as sha256:..."""
-
-    reference: str
-    digest: str
 
 
 class BuildReport(Model):

@@ -78,6 +78,24 @@ class BuildResources(Model):
     """The most that each RUN step of the Dockerfile may use."""
 
 
+class BaseImage(Model):
+    """Another Image that the Dockerfile uses by a name of its own."""
+
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$"),
+        Rule(
+            "!(self in ['scratch', 'context', 'dockerfile'])",
+            "scratch, context and dockerfile mean something else to BuildKit already: use another name",
+        ),
+    ]
+    """The name that the Dockerfile uses, as in FROM <name> or COPY --from=<name>: lower case letters, digits
+    and '-', starting with a letter; each once. It goes before a stage or an image of the same name."""
+    image: Annotated[DnsLabel, Field(max_length=40)]
+    """Name of the Image, in the same namespace. Its latest version is used, by its digest; a newer one
+    starts a build."""
+
+
 class BuildOptions(Model):
     """How to build."""
 
@@ -93,6 +111,9 @@ class BuildOptions(Model):
     """Seconds after which the build is ended as failed. Default: 1800 (30 minutes)."""
     resources: BuildResources = BuildResources()
     """Bounds of the build's RUN steps."""
+    images: Annotated[tuple[BaseImage, ...], Field(max_length=10), MergeKey("name")] = ()
+    """Images of this namespace that the Dockerfile uses by name. They are built first; Images that use each
+    other in a circle are not built."""
 
 
 class TestSpec(Model):
@@ -132,6 +153,13 @@ class Poll(Model):
 
     interval_seconds: Annotated[int, Field(ge=10, le=86400)] = 60
     """Seconds between two looks at the git repository, 10 to 86400. Default: 60."""
+    base_images_interval_seconds: Annotated[
+        int,
+        Field(ge=0, le=2592000),
+        Rule("self == 0 || self >= 60", "must be 0 (never look) or at least 60"),
+    ] = 3600
+    """Seconds between two looks at the base images of the newest good Build, 60 to 2592000 (30 days). Where a
+    tag names another image than the Build used, a new one starts. 0: never look. Default: 3600 (1 hour)."""
 
 
 class History(Model):
@@ -161,7 +189,7 @@ class ImageSpec(Model):
     """Secret of type kubernetes.io/dockerconfigjson to push with. Default: the operator's own credentials,
     for its own registry only."""
     poll: Poll = Poll()
-    """How often to look for a new revision of a git source."""
+    """How often to look for something new: in a git source, in base images."""
     suspend: bool = False
     """true: start no builds. What runs goes on. Default: false."""
     history: History = History()
@@ -198,8 +226,9 @@ class ImageStatus(Model):
     """What is so, as the operator saw it last."""
 
     conditions: Conditions = ()
-    """Ready sums up; SourceReady, Built and Tested are the steps; Reconciling: work goes on; Stalled: only a
-    change of this object helps."""
+    """Ready sums up; SourceReady, Built and Tested are the steps; BaseImagesChecked: whether the registries
+    told what the base images are now; Reconciling: work goes on; Stalled: only a change of this object
+    helps."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation that this status speaks of."""
     latest: LatestImage | None = None
@@ -209,7 +238,7 @@ class ImageStatus(Model):
     observed_build_request: AnnotationValue | None = None
     """The value of the annotation keelway.dev/build-requested that was acted on last."""
     next_check_time: Timestamp | None = None
-    """When the source is looked at next."""
+    """When the source or a base image is looked at next."""
 
     @property
     def latest_number(self) -> int:

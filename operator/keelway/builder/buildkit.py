@@ -68,6 +68,8 @@ def image_build(request: BuildRequest, paths: Paths) -> Solve:
     if request.target:
         options.append(f"target={request.target}")
     options += [f"build-arg:{arg.name}={arg.value}" for arg in request.args]
+    # A named context passes the source policy as FROM does.
+    options += [f"context:{image.name}=docker-image://{image.reference}" for image in request.images]
     if request.limits.memory_bytes is not None:
         # Swap counts in memswap: the same number means none.
         memory = request.limits.memory_bytes
@@ -102,7 +104,7 @@ def arguments(solve: Solve, request: BuildRequest, paths: Paths) -> list[str]:
 def prepare(request: BuildRequest, paths: Paths) -> None:
     """Writes the source policy and the Docker configuration that buildctl reads."""
     paths.docker_config.mkdir(parents=True, exist_ok=True)
-    paths.policy.write_text(json.dumps(source_policy(request.policy)))
+    paths.policy.write_text(json.dumps(source_policy(request.policy, request.bases)))
     given = paths.request / DOCKER_CONFIG_FILE
     auths = json.loads(given.read_text()).get("auths", {}) if given.is_file() else {}
     # Nothing but auths: credsStore and credHelpers would name programs to run.

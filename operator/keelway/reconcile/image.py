@@ -9,17 +9,19 @@ and be repeated: everything is found again in the records.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from keelway.api.image import Image
 from keelway.api.resources import BUILDS, IMAGES, JOBS, PODS
+from keelway.budget import Postponed
 from keelway.children import names
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
 from keelway.cluster.indexes import last_part
 from keelway.errors import KeelwayError, Terminal, Waiting
+from keelway.reconcile.bases import Bases
 from keelway.reconcile.build import Builds
 from keelway.reconcile.decide import Attend, Cancel, Create, Decision, decide, open_request
 from keelway.reconcile.jobs import Jobs
@@ -29,6 +31,7 @@ from keelway.reconcile.records import Records, beyond_limit
 from keelway.reconcile.repository import check_unique, repository
 from keelway.reconcile.source import Sources
 from keelway.reconcile.statuses import write_invalid, write_status
+from keelway.reconcile.upstream import settles_by
 from keelway.settings import Settings
 from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, built, ended, succeeded
 from keelway.status.conditions import READY, find
@@ -46,6 +49,7 @@ class ImageReconciler:
     cluster: Cluster
     records: Records
     sources: Sources
+    bases: Bases
     builds: Builds
     jobs: Jobs
     places: Places
@@ -57,6 +61,7 @@ class ImageReconciler:
         raw = self.cluster.cache.get(IMAGES, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             self.sources.forget(key.namespace, key.name)
+            self.bases.forget(key.namespace, key.name)
             await self._remove_jobs(key)
             return Outcome()
         try:
@@ -137,10 +142,31 @@ class ImageReconciler:
         try:
             afresh = open_request(image, observed) is not None
             resolved = await self.sources.resolve(image, afresh=afresh)
+        except Postponed as error:
+            return replace(observed, next_check=self.clock() + timedelta(seconds=error.retry_after))
         except KeelwayError as error:
             return replace(observed, problem=error, source_problem=error)
-        inputs = Inputs(Asked.by_image(image, target), resolved.revision)
-        return replace(observed, inputs=inputs, next_check=resolved.next_check)
+        observed = replace(observed, revision=resolved.revision, next_check=resolved.next_check)
+        return await self._look_at_bases(image, observed, Inputs(Asked.by_image(image, target), resolved.revision))
+
+    async def _look_at_bases(self, image: Image, observed: ImageObserved, inputs: Inputs) -> ImageObserved:
+        """What it builds on, asked afresh where a build is about to begin."""
+        try:
+            inputs = replace(inputs, images=self.bases.images(image))
+        except KeelwayError as error:
+            return replace(observed, problem=error)
+        newest, last = observed.newest, observed.last
+        idle = newest is None or ended(newest)
+        due = last is None or open_request(image, observed) is not None or not inputs.made(last)
+        today = await self.bases.today(image, observed.latest_good, afresh=idle and due)
+        checks = [one for one in (observed.next_check, today.next_check) if one is not None]
+        return replace(
+            observed,
+            inputs=replace(inputs, bases=today.bases),
+            bases=today.check,
+            upstream_by=settles_by(image, self.cluster.cache, self.records.of) if inputs.images else None,
+            next_check=min(checks, default=None),
+        )
 
     def _rivals(self, image: Image, target: str) -> Iterator[Image]:
         """The Images that may push to the same repository; two with default repositories never do."""
@@ -170,7 +196,9 @@ class ImageReconciler:
                 build = await self.records.create(image, observed, decision, observed.inputs)
                 stage = await self.builds.advance(image, build)
         observed = replace(observed, builds=self.records.of(image), stage=stage)
-        observed = replace(observed, finding=self._finding(image, observed))
+        newest = observed.newest
+        place = self.places.place(newest.metadata.uid) if newest is not None and stage is Stage.QUEUED else None
+        observed = replace(observed, place=place, finding=self._finding(image, observed))
         if isinstance(decision, Attend) and stage is None and observed.inputs is not None:
             return await self._again(image, observed)
         return observed

@@ -111,6 +111,8 @@ def _record(image: Image, number: int, decision: Create, inputs: Inputs) -> dict
         tests=asked.tests,
         repository=asked.repository,
         push_secret_ref=asked.push_secret_ref,
+        bases=inputs.bases,
+        images=inputs.images,
     )
     owner = {
         "apiVersion": API_VERSION,

@@ -7,7 +7,7 @@ An `inline` or `http` source says so itself; a ConfigMap is read and a git ref r
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from keelway.api.buildrequest import GitRequest, HttpRequest, RequestFile, Sourc
 from keelway.api.image import Image
 from keelway.api.resources import CONFIG_MAPS
 from keelway.api.source import ConfigMapSource, GitSource, InlineSource, Source
+from keelway.budget import Postponed, spread
 from keelway.cluster.client import Cluster
 from keelway.errors import Waiting
 from keelway.reconcile.secrets import secret_data
@@ -53,13 +54,22 @@ class Sources:
         self._known: dict[tuple[str, str], _Known] = {}
 
     async def resolve(self, image: Image, *, afresh: bool = False) -> Resolved:
-        """The revision now; `afresh` asks although it is not yet time. Raises Waiting or Terminal."""
+        """The revision now; `afresh` asks although it is not yet time. Raises Waiting (also Postponed) or Terminal."""
         name = (image.metadata.namespace, image.metadata.name)
         known = self._known.pop(name, None)
         if known is None or afresh or not known.is_of(image) or self._is_due(known.resolved):
-            known = _Known(image.metadata.uid, await self._look(image))
+            known = _Known(image.metadata.uid, await self._look_or_stay(image, known))
         self._known[name] = known
         return known.resolved
+
+    async def _look_or_stay(self, image: Image, known: _Known | None) -> Resolved:
+        """The revision now. Where it is not this Image's turn to ask the host, it stays as it is known for a while."""
+        try:
+            return await self._look(image)
+        except Postponed as error:
+            if known is None or not known.is_of(image):
+                raise
+            return replace(known.resolved, next_check=self._clock() + timedelta(seconds=error.retry_after))
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop what is known of an Image that is gone."""
@@ -117,7 +127,7 @@ class Sources:
         return Resolved(source, commit, None if pinned else self._next_check(image))
 
     def _next_check(self, image: Image) -> datetime:
-        return self._clock() + timedelta(seconds=image.spec.poll.interval_seconds)
+        return self._clock() + timedelta(seconds=spread(image.spec.poll.interval_seconds))
 
     async def _config_map_files(self, namespace: str, source: ConfigMapSource) -> tuple[RequestFile, ...]:
         found = await self._cluster.get(CONFIG_MAPS, namespace, source.name)

@@ -15,6 +15,7 @@ from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, Progress, find
 from keelway.status.diagnosis import Finding
 
 SOURCE_READY = "SourceReady"
+BASE_IMAGES_CHECKED = "BaseImagesChecked"
 
 
 class Stage(Enum):
@@ -26,20 +27,34 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True)
+class BaseCheck:
+    """How it went to look at so many base images; `problem` is what kept a registry from telling."""
+
+    watched: int
+    problem: KeelwayError | None = None
+
+
+@dataclass(frozen=True)
 class ImageObserved:
     """What a pass saw.
 
-    `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `inputs` are what
-    should be built, None where the source could not be resolved (`source_problem`); `problem` is anything that ended
-    the pass early, that included; `stage` is set while the newest build has not ended, and `finding` is what keeps its
-    pods from starting.
+    `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `revision` is that
+    of the source, and `inputs` are what should be built, both None where that could not be resolved (`source_problem`);
+    `problem` is anything that ended the pass early, that included; `bases` are the base images that were looked at,
+    and `upstream_by` is until when to wait for the Images above, which are about to change;
+    `stage` is set while the newest build has not ended, with `place`, how many are before it in the queue, and
+    `finding`, what keeps its pods from starting.
     """
 
     builds: tuple[Build, ...]
     inputs: Inputs | None = None
+    revision: str | None = None
+    bases: BaseCheck | None = None
+    upstream_by: datetime | None = None
     source_problem: KeelwayError | None = None
     problem: KeelwayError | None = None
     stage: Stage | None = None
+    place: int | None = None
     finding: Finding | None = None
     next_check: datetime | None = None
     started: bool = True
@@ -62,7 +77,7 @@ class ImageObserved:
 
 def image_status(image: Image, observed: ImageObserved, now: datetime) -> ImageStatus:
     """The whole status."""
-    facts = [_source_ready(observed), *_steps(observed), *_summary(observed)]
+    facts = [_source_ready(image, observed), *_bases_checked(observed), *_steps(observed), *_summary(observed)]
     newest = observed.newest
     return ImageStatus(
         conditions=merge(image.status.conditions, facts, image.metadata.generation, now),
@@ -83,7 +98,7 @@ def suspended_status(image: Image, observed: ImageObserved, now: datetime) -> Im
     kept = [
         Fact(one.type, one.status, one.reason, one.message)
         for one in image.status.conditions
-        if one.type in (SOURCE_READY, BUILT, TESTED)
+        if one.type in (SOURCE_READY, BASE_IMAGES_CHECKED, BUILT, TESTED)
     ]
     message = "spec.suspend is true: no build starts until it is false again."
     facts = [*kept, *summary(ready, Progress.SETTLED, "Suspended", message)]
@@ -98,12 +113,26 @@ def suspended_status(image: Image, observed: ImageObserved, now: datetime) -> Im
     return image.status.model_copy(update=changes)
 
 
-def _source_ready(observed: ImageObserved) -> Fact:
+def _source_ready(image: Image, observed: ImageObserved) -> Fact:
     if observed.source_problem is not None:
         return Fact(SOURCE_READY, FALSE, observed.source_problem.reason, observed.source_problem.message)
-    if observed.inputs is None:
-        return Fact(SOURCE_READY, UNKNOWN, "NotResolved")
-    return Fact(SOURCE_READY, TRUE, "Resolved", f"The source is at {observed.inputs.revision}.")
+    revision = observed.inputs.revision if observed.inputs is not None else observed.revision
+    if revision is not None:
+        return Fact(SOURCE_READY, TRUE, "Resolved", f"The source is at {revision}.")
+    last = find(image.status.conditions, SOURCE_READY)
+    if last is not None and observed.problem is None:
+        return Fact(SOURCE_READY, last.status, last.reason, last.message)  # it was not its turn to be asked
+    return Fact(SOURCE_READY, UNKNOWN, "NotResolved")
+
+
+def _bases_checked(observed: ImageObserved) -> list[Fact]:
+    """Nothing where there are none to look at; what cannot be looked at changes nothing else."""
+    check = observed.bases
+    if check is None:
+        return []
+    if check.problem is not None:
+        return [Fact(BASE_IMAGES_CHECKED, FALSE, check.problem.reason, check.problem.message)]
+    return [Fact(BASE_IMAGES_CHECKED, TRUE, "Checked", f"Base images that are looked at: {check.watched}.")]
 
 
 def _steps(observed: ImageObserved) -> list[Fact]:
@@ -149,7 +178,7 @@ def _summary(observed: ImageObserved) -> list[Fact]:
     if build is None:
         return summary(UNKNOWN, Progress.RECONCILING, "Queued", "The first build is about to start.")
     if observed.stage is not None:
-        text = _told(_stage(build, observed.stage), observed.finding)
+        text = _told(_stage(build, observed), observed.finding)
         return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, text)
     if succeeded(build):
         return summary(TRUE, Progress.SETTLED, "VersionReady", f"{build.status.version} is {build.status.reference}.")
@@ -164,15 +193,26 @@ def _told(text: str, finding: Finding | None) -> str:
     return f"{text} {finding.message}" if finding is not None else text
 
 
-def _stage(build: Build, stage: Stage) -> str:
+def _stage(build: Build, observed: ImageObserved) -> str:
     name = build.metadata.name
-    match stage:
-        case Stage.QUEUED:
-            return f"{name} waits for its turn: builds of all namespaces share the build service."
+    match observed.stage:
         case Stage.BUILDING:
             return f"{name} builds {build.spec.revision}."
         case Stage.TESTING:
             return f"{name} is built; its tests run."
+    waits = f"{name} waits for its turn: builds of all namespaces share the build service."
+    return f"{waits} {_place(observed.place)}" if observed.place is not None else waits
+
+
+def _place(place: int) -> str:
+    match place:
+        case 0:
+            return "It is next."
+        case 1:
+            return "1 build is before it."
+        case 2 | 3 | 4:
+            return f"{place} builds are before it."
+    return f"About {place} builds are before it."
 
 
 def _latest(image: Image, observed: ImageObserved) -> LatestImage | None:

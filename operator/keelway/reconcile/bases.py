@@ -1,0 +1,163 @@
+"""What an Image builds on, as it is today: base images of registries, and other Images of its namespace.
+
+The base images are those of the newest good Build, looked at every `poll.baseImagesIntervalSeconds`. A registry that
+does not answer is told in a condition and never fails or starts a build. `decide.py` compares with the records.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from keelway.api.build import Build, PinnedBase, PinnedImage
+from keelway.api.image import Image
+from keelway.budget import spread
+from keelway.cluster.cache import Cache
+from keelway.errors import KeelwayError, Terminal, Waiting
+from keelway.reconcile.credentials import Credentials
+from keelway.reconcile.graph import find_cycle
+from keelway.reconcile.outcome import Key
+from keelway.reconcile.versions import latest_version
+from keelway.registry.digests import Answer, Caller, Digests
+from keelway.registry.reference import Reference
+from keelway.status.build import used_bases
+from keelway.status.image import BaseCheck
+
+# A build that is about to begin takes what base images are now, not what they were an hour ago.
+_FRESH: Final = timedelta(seconds=30)
+_SECRET_AGAIN: Final = 60.0
+_PENDING_AGAIN: Final = timedelta(seconds=60)
+_MOST: Final = 64
+
+
+@dataclass(frozen=True)
+class Today:
+    """The base images whose registries have told, and how looking at all of them went (None: there are none)."""
+
+    bases: tuple[PinnedBase, ...] = ()
+    check: BaseCheck | None = None
+    next_check: datetime | None = None
+
+
+@dataclass(frozen=True)
+class _Known:
+    uid: str
+    asked: tuple[object, ...]
+    today: Today
+
+
+class Bases:
+    """Looks at what Images build on, politely."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        digests: Digests,
+        credentials: Credentials,
+        wake: Callable[[Key], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cache = cache
+        self._digests = digests
+        self._credentials = credentials
+        self._wake = wake
+        self._clock = clock
+        self._known: dict[tuple[str, str], _Known] = {}
+
+    def images(self, image: Image) -> tuple[PinnedImage, ...]:
+        """The latest versions of the Images that it uses.
+
+        Raises Terminal ImageCycle, Waiting ImageNotFound or NoVersionYet.
+        """
+        namespace = image.metadata.namespace
+        uses = image.spec.build.images
+        if not uses:
+            return ()
+        cycle = find_cycle(image.metadata.name, lambda name: self._cache.images_used_by(namespace, name))
+        if cycle is not None:
+            raise Terminal(
+                "ImageCycle",
+                f"These Images build from each other in a circle: {' <- '.join(_shortened(cycle))}. "
+                "None of them is built. Take one out of spec.build.images of another.",
+            )
+        return tuple(self._pinned(namespace, one.name, one.image) for one in uses)
+
+    def _pinned(self, namespace: str, name: str, image: str) -> PinnedImage:
+        latest = latest_version(self._cache, namespace, image)
+        try:
+            is_pinned = (Reference.parse(latest.reference).digest or "").startswith("sha256:")
+        except Terminal:
+            is_pinned = False  # written there by somebody else
+        if not is_pinned:
+            raise Waiting("NoVersionYet", f"Image {image} has no version with a digest. It gets one by itself.")
+        return PinnedImage(name=name, version=latest.version, reference=latest.reference)
+
+    async def today(self, image: Image, good: Build | None, *, afresh: bool = False) -> Today:
+        """What the base images of its newest good Build are now; `afresh` asks although it is not yet time."""
+        interval = timedelta(seconds=image.spec.poll.base_images_interval_seconds)
+        references = tuple(_watched(good)) if good is not None and interval else ()
+        name = (image.metadata.namespace, image.metadata.name)
+        known = self._known.pop(name, None)
+        if not references:
+            return Today()
+        asked = (references, interval, image.spec.push_secret_ref)
+        if known is None or afresh or known.uid != image.metadata.uid or known.asked != asked or self._due(known):
+            today = await self._look(image, references, interval, _FRESH if afresh else interval)
+            known = _Known(image.metadata.uid, asked, today)
+        self._known[name] = known
+        return known.today
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drop what is known of an Image that is gone."""
+        self._known.pop((namespace, name), None)
+
+    def _due(self, known: _Known) -> bool:
+        return known.today.next_check is None or self._clock() >= known.today.next_check
+
+    async def _look(
+        self, image: Image, references: tuple[Reference, ...], interval: timedelta, max_age: timedelta
+    ) -> Today:
+        asked = await asyncio.gather(*(self._ask(image, one, min(max_age, interval)) for one in references))
+        answers = [(one, answer) for one, answer in zip(references, asked, strict=True) if answer is not None]
+        problems = [answer.problem for _, answer in answers if answer.problem is not None]
+        again = [answer.closed_until or answer.at + spread(1.0) * interval for _, answer in answers]
+        if None in asked:
+            again.append(self._clock() + _PENDING_AGAIN)  # it is woken before
+        return Today(
+            tuple(PinnedBase(reference=str(one), digest=it.seen.digest) for one, it in answers if it.seen is not None),
+            BaseCheck(len(references), problems[0] if problems else None),
+            min(again),
+        )
+
+    async def _ask(self, image: Image, reference: Reference, max_age: timedelta) -> Answer | None:
+        """With the credentials that a build has for it."""
+        namespace, name = image.metadata.namespace, image.metadata.name
+        push = image.spec.push_secret_ref
+        try:
+            keyring = await self._credentials.keyring_for(reference, namespace, (push.name,) if push else ())
+        except KeelwayError as error:
+            now = self._clock()
+            return Answer(now, problem=error, closed_until=now + timedelta(seconds=spread(_SECRET_AGAIN)))
+        key = Key("Image", namespace, name)
+        return await self._digests.look(reference, keyring, max_age, Caller(key, lambda: self._answered(key)))
+
+    def _answered(self, key: Key) -> None:
+        self.forget(key.namespace, key.name)
+        self._wake(key)
+
+
+def _watched(build: Build) -> Iterator[Reference]:
+    """Of a record somebody may have written by hand, what are references; those with a digest never change."""
+    for text in list(used_bases(build))[:_MOST]:
+        try:
+            reference = Reference.parse(text)
+        except Terminal:
+            continue
+        # As BuildKit writes it: the pin must meet the very name that it looks up.
+        if reference.tag is not None and reference.digest is None and str(reference) == text:
+            yield reference
+
+
+def _shortened(cycle: tuple[str, ...]) -> tuple[str, ...]:
+    return cycle if len(cycle) <= 12 else (*cycle[:6], "...", *cycle[-5:])

@@ -1,0 +1,59 @@
+"""Whether the Images that an Image builds from are about to have new versions: then it waits, and builds once.
+
+Where two of them build from a third, a change of that one would else build it twice, the first time on a mixture.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from keelway.api.build import Build
+from keelway.api.image import Image
+from keelway.api.resources import IMAGES
+from keelway.cluster.cache import Cache
+from keelway.errors import KeelwayError, Terminal
+from keelway.reconcile.graph import reachable
+from keelway.reconcile.versions import latest_version
+from keelway.status.build import ended
+
+# An Image that cannot build (its Secret is missing) must not keep others from what has changed.
+_PATIENCE: Final = timedelta(minutes=30)
+
+
+def settles_by(image: Image, cache: Cache, builds_of: Callable[[Image], Sequence[Build]]) -> datetime | None:
+    """Until when to wait for the Images above it; None where they are as they should be."""
+    namespace = image.metadata.namespace
+    names = reachable(image.metadata.name, lambda name: cache.images_used_by(namespace, name))
+    above = list(_images(cache, namespace, names))
+    if not any(_is_behind(one, cache, builds_of(one)) for one in above):
+        return None
+    changes = [one.status.latest.built_at for one in above if one.status.latest is not None]
+    return max(changes) + _PATIENCE if changes else None
+
+
+def _images(cache: Cache, namespace: str, names: Iterator[str]) -> Iterator[Image]:
+    for name in names:
+        raw = cache.get(IMAGES, namespace, name)
+        if raw is None:
+            continue
+        try:
+            image = Image.parse(raw)
+        except Terminal:
+            continue  # it builds nothing
+        if not image.spec.suspend:
+            yield image
+
+
+def _is_behind(image: Image, cache: Cache, builds: Sequence[Build]) -> bool:
+    """Whether a build of it runs, or is due because what it builds from has moved on."""
+    if not builds:
+        return False
+    if not ended(builds[-1]):
+        return True
+    used = {one.name: one.reference for one in builds[-1].spec.images}
+    namespace = image.metadata.namespace
+    try:
+        latest = {one.name: latest_version(cache, namespace, one.image).reference for one in image.spec.build.images}
+    except KeelwayError:
+        return False
+    return used != latest
