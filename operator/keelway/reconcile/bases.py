@@ -21,7 +21,6 @@ from keelway.reconcile.outcome import Key
 from keelway.reconcile.versions import latest_version
 from keelway.registry.digests import Answer, Caller, Digests
 from keelway.registry.reference import Reference
-from keelway.status.build import used_bases
 from keelway.status.image import BaseCheck
 
 # A build that is about to begin takes what base images are now, not what they were an hour ago.
@@ -78,7 +77,7 @@ class Bases:
         if cycle is not None:
             raise Terminal(
                 "ImageCycle",
-                f"These Images build from each other in a circle: {' <- '.join(_shortened(cycle))}. "
+                f"These Images build from each other in a circle: {' -> '.join(_shortened(cycle))}. "
                 "None of them is built. Take one out of spec.build.images of another.",
             )
         return tuple(self._pinned(namespace, one.name, one.image) for one in uses)
@@ -148,8 +147,11 @@ class Bases:
 
 
 def _watched(build: Build) -> Iterator[Reference]:
-    """Of a record somebody may have written by hand, what are references; those with a digest never change."""
-    for text in list(used_bases(build))[:_MOST]:
+    """Of a record somebody may have written by hand, what are references; those with a digest never change.
+
+    Only what it used: a Dockerfile that gives a digest beside the tag does not care what the tag names.
+    """
+    for text in list(dict.fromkeys(one.reference for one in build.status.materials))[:_MOST]:
         try:
             reference = Reference.parse(text)
         except Terminal:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from keelway.api.buildrequest import BuildReport, Step
-from keelway.api.resources import IMAGES, JOBS, NAMESPACES, PODS, SECRETS, Resource
+from keelway.api.resources import BUILDS, IMAGES, JOBS, NAMESPACES, PODS, SECRETS, Resource
 from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.gate import always_open
@@ -31,17 +31,30 @@ from tests.unit.web import serve
 
 MANIFEST = b"{}"
 DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
+OTHER_MANIFEST = b"{ }"
+OTHER_DIGEST = "sha256:" + hashlib.sha256(OTHER_MANIFEST).hexdigest()
 BUILDS_NAMESPACE = "keelway-builds"
 Object = dict[str, Any]
 
 
 class SmallRegistry:
-    """One manifest under any name, and the tags that were put there, by repository."""
+    """Two manifests under any name, and the tags that were put there, by repository.
+
+    `bases` are images that somebody else pushes: their digests, by repository:tag. `refusal` is what is answered about
+    them instead, and `asked` counts who asked.
+    """
 
     def __init__(self) -> None:
         self.tags: dict[str, set[str]] = {}
+        self.bases: dict[str, str] = {}
+        self.refusal: int | None = None
+        self.asked = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        base = request.path.removeprefix("/v2/").replace("/manifests/", ":")
+        if base in self.bases:
+            self.asked += 1
+            return self._base(self.bases[base])
         repository, _, last = request.path.removeprefix("/v2/").rpartition("/")
         repository, _, kind = repository.rpartition("/")
         if kind == "tags":
@@ -50,8 +63,14 @@ class SmallRegistry:
             self.tags.setdefault(repository, set()).add(last)
             return web.Response(status=201)
         if last.startswith("sha256:"):
-            return web.Response(body=MANIFEST, headers={"Docker-Content-Digest": last})
+            body = OTHER_MANIFEST if last == OTHER_DIGEST else MANIFEST
+            return web.Response(body=body, headers={"Docker-Content-Digest": last})
         return web.Response(status=404)
+
+    def _base(self, digest: str) -> web.Response:
+        if self.refusal is not None:
+            return web.Response(status=self.refusal)
+        return web.Response(headers={"Docker-Content-Digest": digest})
 
 
 class Scene:
@@ -96,10 +115,10 @@ class Scene:
         found: Object = self.api.objects[resource.plural, namespace, name]
         return found
 
-    def image(self, namespace: str, name: str = "hello", **spec: Any) -> None:
+    def image(self, namespace: str, name: str = "hello", *, of: str = "FROM scratch", **spec: Any) -> None:
         """An Image of one inline file; applied again, its spec is another."""
         raw = raw_image(name, namespace)
-        raw["spec"] = {"source": {"inline": {"files": [{"name": "Dockerfile", "content": "FROM scratch"}]}}, **spec}
+        raw["spec"] = {"source": {"inline": {"files": [{"name": "Dockerfile", "content": of}]}}, **spec}
         before = self.api.objects.get(("images", namespace, name))
         if before is not None:
             raw["metadata"]["generation"] = before["metadata"]["generation"] + 1
@@ -142,6 +161,11 @@ class Scene:
         if delay is not None:
             self._due[key] = delay
 
+    def build(self, name: str, namespace: str = "team-a") -> Object:
+        """The spec of a record."""
+        found: Object = self.get(BUILDS, namespace, name)["spec"]
+        return found
+
     def builds(self, namespace: str = "team-a", image: str = "hello") -> dict[str, str]:
         """The Image's records: name -> reason of their Succeeded condition."""
         return {
@@ -154,14 +178,18 @@ class Scene:
         found: Object = self.get(IMAGES, namespace, image)["status"]
         return found
 
-    def ready(self, namespace: str = "team-a") -> tuple[str, str]:
+    def ready(self, namespace: str = "team-a", image: str = "hello") -> tuple[str, str]:
         """Status and reason of the Image's Ready condition."""
-        one = next(one for one in self.status(namespace)["conditions"] if one["type"] == "Ready")
+        one = self.condition("Ready", namespace, image)
         return one["status"], one["reason"]
 
-    def message(self, namespace: str = "team-a") -> str:
+    def message(self, namespace: str = "team-a", image: str = "hello") -> str:
         """Message of the Image's Ready condition."""
-        return str(next(one for one in self.status(namespace)["conditions"] if one["type"] == "Ready")["message"])
+        return str(self.condition("Ready", namespace, image)["message"])
+
+    def condition(self, type_: str, namespace: str = "team-a", image: str = "hello") -> Object:
+        """One of the Image's conditions."""
+        return next(one for one in self.status(namespace, image)["conditions"] if one["type"] == type_)
 
     def jobs(self) -> dict[str, Object]:
         """The Jobs, by the name of their Build and its namespace ("team-a/hello-1")."""
