@@ -5,8 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from keelway.api.buildrequest import BuildArg, Limits
+from keelway.api.buildrequest import BuildArg, Limits, Material, NamedImage
 from keelway.builder.buildkit import Paths, arguments, image_build, image_digest, prepare
 from tests.unit.builder.requests import FILES, request_for
 
@@ -59,6 +60,36 @@ def test_what_was_asked_for_becomes_options_of_the_frontend(paths: Paths) -> Non
         "cpuquota=150000",
     ]
     assert options_of(command, "--secret") == [f"id=npm,src={paths.request}/secret-npm"]
+
+
+def test_an_image_that_the_dockerfile_uses_by_name_is_a_named_context_at_its_digest(paths: Paths) -> None:
+    at = "localhost:1/team/base@sha256:" + "a" * 64
+    asked = request_for(FILES, images=(NamedImage(name="base", reference=at),))
+    assert f"context:base=docker-image://{at}" in options_of(
+        arguments(image_build(asked, paths), asked, paths), "--opt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("base", "localhost:1/team/base:v1"),
+        ("base", "localhost:1/team/base@sha256:short"),
+        ("base", "a b@sha256:" + "a" * 64),
+        ("base=local:x", "localhost:1/team/base@sha256:" + "a" * 64),
+    ],
+)
+def test_nothing_else_becomes_a_named_context(name: str, reference: str) -> None:
+    with pytest.raises(ValidationError):
+        NamedImage(name=name, reference=reference)
+
+
+def test_base_images_are_pinned_by_the_source_policy(paths: Paths) -> None:
+    pinned = Material(reference="docker.io/library/python:3", digest="sha256:" + "a" * 64)
+    prepare(request_for(FILES, bases=(pinned,)), paths)
+    last = json.loads(paths.policy.read_text())["rules"][-1]
+    assert last["action"] == "CONVERT"
+    assert last["updates"] == {"identifier": f"docker-image://{pinned.reference}@{pinned.digest}"}
 
 
 @pytest.mark.parametrize(("insecure", "suffix"), [((), ""), (("localhost:1",), ",registry.insecure=true")])

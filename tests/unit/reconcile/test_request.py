@@ -38,3 +38,16 @@ async def test_a_step_has_never_more_memory_than_the_administrator_allows(scene:
 
 async def test_a_step_that_asks_for_nothing_has_a_limit_of_memory_all_the_same(scene: Scene) -> None:
     assert (await limits(scene))["memoryBytes"] == 4 * GIB
+
+
+async def test_the_job_is_given_the_pins_of_its_record_whatever_is_latest_now(scene: Scene) -> None:
+    scene.image("team-a", "base")
+    await scene.settle()
+    scene.job_ends("team-a/base-1")
+    await scene.settle()
+    scene.image("team-a", build={"images": [{"name": "below", "image": "base"}]})
+    await scene.settle()
+    (secret,) = scene.secrets()
+    request = json.loads(base64.b64decode(secret["data"]["request.json"]))
+    reference = scene.build("hello-1")["images"][0]["reference"]
+    assert request["images"] == [{"name": "below", "reference": reference}]
