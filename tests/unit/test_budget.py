@@ -28,7 +28,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(module.random, "random", lambda: 0.0)
+    monkeypatch.setattr("keelway.budget.random.random", lambda: 0.0)
     return clock
 
 
