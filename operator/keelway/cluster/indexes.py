@@ -27,7 +27,7 @@ def following(namespace: str, image: str) -> str:
 
 def followed(keys: Sequence[str]) -> Sequence[str]:
     """The Images that an object with these keys follows."""
-    return [key.partition("/")[2] for key in keys if "/" in key]
+    return tuple(key.partition("/")[2] for key in keys if "/" in key)
 
 
 def last_part(repository: str) -> str:
