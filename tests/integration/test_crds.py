@@ -102,6 +102,7 @@ ACCEPTED = {
             "dockerfile": "docker/Dockerfile.prod",
             "target": "run",
             "args": [{"name": "VERSION", "value": "1"}, {"name": "EMPTY"}, {"name": "MY_BUILDKIT_X"}],
+            "images": [{"name": "below", "image": "base"}, {"name": "tools-2", "image": "base"}],
             "secrets": [{"id": "npmrc", "secretRef": {"name": "npm", "key": ".npmrc"}}],
             "timeoutSeconds": 86400,
             "resources": {"limits": {"cpu": 2, "memory": "4Gi"}},
@@ -298,6 +299,19 @@ REFUSED = {
     "a secret id that is a path": (
         image(build={"secrets": [{"id": "../a", "secretRef": {"name": "x"}}]}),
         "should match",
+    ),
+    "an Image that is used under a name of BuildKit's": (
+        image(build={"images": [{"name": "scratch", "image": "base"}]}),
+        "mean something else to BuildKit already",
+    ),
+    "an Image that is used under the number of a stage": (
+        image(build={"images": [{"name": "0", "image": "base"}]}),
+        "should match",
+    ),
+    "two Images of one name": (image(build={"images": [{"name": "a", "image": "b"}] * 2}), "Duplicate value"),
+    "a look at base images each second": (
+        image(poll={"baseImagesIntervalSeconds": 1}),
+        "must be 0 (never look) or at least 60",
     ),
     "a build timeout of nothing": (image(build={"timeoutSeconds": 9}), "greater than or equal to 10"),
     "a build timeout past a day": (image(build={"timeoutSeconds": 86401}), "less than or equal to 86400"),
@@ -508,7 +522,7 @@ class TestDefaults:
         assert dry_run(crds, git())["spec"] == {
             "source": {"git": {"url": "https://git.example.com/team/hello.git", "revision": "HEAD"}},
             "build": {"dockerfile": "Dockerfile", "timeoutSeconds": 1800},
-            "poll": {"intervalSeconds": 60},
+            "poll": {"intervalSeconds": 60, "baseImagesIntervalSeconds": 3600},
             "history": {"limit": 10},
             "suspend": False,
         }

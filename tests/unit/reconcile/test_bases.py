@@ -211,6 +211,30 @@ class TestABaseImage:
         assert scene.registry.asked == asked + 1
 
 
+async def test_a_popular_base_starts_no_more_builds_at_once_than_there_are_places(scene: Scene) -> None:
+    names = [f"i{number}" for number in range(12)]
+    for name in names:
+        scene.image("team-a", name)
+    await scene.settle(400)
+    while scene.running():
+        await ends(scene, scene.running()[0].removeprefix("team-a/"))
+    scene.registry.bases[BASE] = NEW
+    for name in names:
+        scene.wake(Key("Image", "team-a", name))
+    scene.now += timedelta(seconds=HOUR)
+    await scene.settle(400)
+
+    assert len(scene.running()) == scene.settings.max_builds
+    told = {scene.message(image=name).rpartition("service. ")[2] for name in names}
+    assert {"It is next.", "4 builds are before it.", "About 5 builds are before it."} <= told
+    started = set()
+    while scene.running():
+        started |= set(scene.running())
+        assert len(scene.running()) <= scene.settings.max_builds
+        await ends(scene, scene.running()[0].removeprefix("team-a/"), NEW)
+    assert started == {f"team-a/{name}-2" for name in names}
+
+
 def uses(*images: str) -> Mapping[str, Any]:
     return {"images": [{"name": f"{image}-image", "image": image} for image in images]}
 
