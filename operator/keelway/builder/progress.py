@@ -20,7 +20,9 @@ _TEXT_LINES = 200
 _FROM = re.compile(r"(?:\[[^\]]*\] FROM |docker-image://)(\S+)@(sha256:[0-9a-f]{64})")
 _CONTEXT = re.compile(r"\[context [^\]]*\] (\S+)@(sha256:[0-9a-f]{64})")
 # BuildKit looks up what the Dockerfile names, so this has a digest where the Dockerfile has one.
-_ASKED = re.compile(r"\[[^\]]*internal\] load metadata for (\S+@sha256:[0-9a-f]{64})")
+_ASKED = re.compile(
+    r"(?:\[[^\]]*internal\] )?(?:load metadata for |resolve image config for (?:docker-image://)?)(\S+)"
+)
 _ERROR = "error: "
 
 
@@ -90,7 +92,7 @@ class Progress:
 
         One that the Dockerfile, or a named context, gives by its digest has that in its reference too.
         """
-        fixed = {match[1] for step in self.steps.values() if (match := _ASKED.fullmatch(step.name))}
+        asked = {match[1] for step in self.steps.values() if (match := _ASKED.fullmatch(step.name))}
         found: dict[tuple[str, str], None] = {}
         for step in self.steps.values():
             context = _CONTEXT.fullmatch(step.name)
@@ -98,7 +100,8 @@ class Progress:
             if match is None:
                 continue
             at_digest = f"{match[1]}@{match[2]}"
-            found[at_digest if context or at_digest in fixed else match[1], match[2]] = None
+            fixed = at_digest in asked and match[1] not in asked
+            found[at_digest if context or fixed else match[1], match[2]] = None
         return tuple(Material(reference=reference, digest=digest) for reference, digest in found)
 
     def _take_vertex(self, vertex: Mapping[str, Any]) -> None:

@@ -32,11 +32,15 @@ _MOST: Final = 64
 
 @dataclass(frozen=True)
 class Today:
-    """The base images whose registries have told, and how looking at all of them went (None: there are none)."""
+    """The base images whose registries have told, and how looking at all of them went (None: there are none).
+
+    Not `complete`: a registry takes its time, and the Image is woken when it has answered.
+    """
 
     bases: tuple[PinnedBase, ...] = ()
     check: BaseCheck | None = None
     next_check: datetime | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ class Bases:
         asked = (references, interval, image.spec.push_secret_ref)
         if known is None or afresh or known.uid != image.metadata.uid or known.asked != asked or self._due(known):
             today = await self._look(image, references, interval, _FRESH if afresh else interval)
+            if not today.complete:
+                return today  # not kept: the answer may come before this pass ends
             known = _Known(image.metadata.uid, asked, today)
         self._known[name] = known
         return known.today
@@ -127,6 +133,7 @@ class Bases:
             tuple(PinnedBase(reference=str(one), digest=it.seen.digest) for one, it in answers if it.seen is not None),
             BaseCheck(len(references), problems[0] if problems else None),
             min(again),
+            complete=None not in asked,
         )
 
     async def _ask(self, image: Image, reference: Reference, max_age: timedelta) -> Answer | None:
@@ -139,11 +146,7 @@ class Bases:
             now = self._clock()
             return Answer(now, problem=error, closed_until=now + timedelta(seconds=spread(_SECRET_AGAIN)))
         key = Key("Image", namespace, name)
-        return await self._digests.look(reference, keyring, max_age, Caller(key, lambda: self._answered(key)))
-
-    def _answered(self, key: Key) -> None:
-        self.forget(key.namespace, key.name)
-        self._wake(key)
+        return await self._digests.look(reference, keyring, max_age, Caller(key, lambda: self._wake(key)))
 
 
 def _watched(build: Build) -> Iterator[Reference]:

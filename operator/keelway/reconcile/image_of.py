@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from keelway.api.app import App
 from keelway.api.resources import DEPLOYMENTS
+from keelway.budget import Postponed
 from keelway.children import names
 from keelway.children.context import RunImage
 from keelway.cluster.cache import Cache, is_controlled_by
@@ -69,7 +70,7 @@ class ImageFinder:
             keyring = await self.credentials.keyring_for(reference, app.metadata.namespace, secrets)
             digest = await self.registry.resolve(reference, keyring)
             config = await self.registry.image_config(reference.at(digest), keyring)
-        except Terminal:
+        except (Terminal, Postponed):
             raise
         except KeelwayError as error:
             # The node may have credentials, or the image, that the operator has not: let it try.

@@ -24,11 +24,13 @@ def settles_by(image: Image, cache: Cache, builds_of: Callable[[Image], Sequence
     """Until when to wait for the Images above it; None where they are as they should be."""
     namespace = image.metadata.namespace
     names = reachable(image.metadata.name, lambda name: cache.images_used_by(namespace, name))
-    above = list(_images(cache, namespace, names))
-    if not any(_is_behind(one, cache, builds_of(one)) for one in above):
-        return None
-    changes = [one.status.latest.built_at for one in above if one.status.latest is not None]
-    return max(changes) + _PATIENCE if changes else None
+    changes: list[datetime] = []
+    is_behind = False
+    for one in _images(cache, namespace, names):
+        builds = builds_of(one)
+        changes += _changes(one, builds)
+        is_behind = is_behind or _is_behind(one, cache, builds)
+    return max(changes) + _PATIENCE if is_behind and changes else None
 
 
 def _images(cache: Cache, namespace: str, names: Iterator[str]) -> Iterator[Image]:
@@ -42,6 +44,14 @@ def _images(cache: Cache, namespace: str, names: Iterator[str]) -> Iterator[Imag
             continue  # it builds nothing
         if not image.spec.suspend:
             yield image
+
+
+def _changes(image: Image, builds: Sequence[Build]) -> Iterator[datetime]:
+    """When its latest version, and its newest build, were made."""
+    if image.status.latest is not None:
+        yield image.status.latest.built_at
+    if builds and builds[-1].metadata.creation_timestamp is not None:
+        yield builds[-1].metadata.creation_timestamp
 
 
 def _is_behind(image: Image, cache: Cache, builds: Sequence[Build]) -> bool:

@@ -72,6 +72,11 @@ def test_a_material_that_is_given_by_its_digest_has_it_in_its_reference() -> Non
         vertex("d", f"[two 1/2] FROM docker.io/library/fixed:1@{DIGEST}"),
         vertex("e", f"[linux/amd64 internal] load metadata for docker.io/library/nude@{DIGEST}"),
         vertex("f", f"[three 1/2] FROM docker.io/library/nude@{DIGEST}"),
+        vertex("i", f"resolve image config for docker-image://docker.io/docker/dockerfile:1@{DIGEST}"),
+        vertex("j", f"docker-image://docker.io/docker/dockerfile:1@{DIGEST}"),
+        vertex("k", "[internal] load metadata for docker.io/library/both:1"),
+        vertex("l", f"[internal] load metadata for docker.io/library/both:1@{DIGEST}"),
+        vertex("m", f"[four 1/2] FROM docker.io/library/both:1@{DIGEST}"),
         vertex("g", f"[context base] load metadata for reg:5000/team/base@{DIGEST}"),
         vertex("h", f"[context base] reg:5000/team/base@{DIGEST}"),
     )
@@ -81,6 +86,8 @@ def test_a_material_that_is_given_by_its_digest_has_it_in_its_reference() -> Non
             "docker.io/library/pinned:1",
             f"docker.io/library/fixed:1@{DIGEST}",
             f"docker.io/library/nude@{DIGEST}",
+            f"docker.io/docker/dockerfile:1@{DIGEST}",
+            "docker.io/library/both:1",
             f"reg:5000/team/base@{DIGEST}",
         )
     )
