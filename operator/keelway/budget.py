@@ -22,6 +22,7 @@ MAX_RETRY_AFTER_SECONDS: Final = 3600.0
 # A host that limits and does not say for how long: left alone for so long, doubled each time.
 _FIRST_PAUSE: Final = 15.0
 _LONGEST_PAUSE: Final = 900.0
+_LONGEST_QUEUE: Final = 600.0
 _SPREAD: Final = 0.1
 # Tenants name the hosts, so there is no end of them.
 _MAX_HOSTS: Final = 2000
@@ -53,6 +54,7 @@ class _Host:
     counted_at: float
     users: int = 0
     closed_until: float = 0.0
+    next_slot: float = 0.0  # when the next one that is postponed may come back
     refusals: int = 0
 
 
@@ -91,26 +93,34 @@ class Budget:
             async with asyncio.timeout(self.limits.patience):
                 await budget.free.acquire()
         except TimeoutError as error:
-            raise _postponed(host, "has not answered earlier requests yet", self.limits.patience) from error
+            raise self._postponed(host, budget, "has not answered earlier requests yet", 1.0) from error
         # It may have said so while this one waited.
         if (closed := budget.closed_until - time.monotonic()) > 0:
             budget.free.release()
-            raise _postponed(host, "wants fewer requests", closed)
+            raise self._postponed(host, budget, "wants fewer requests", closed)
 
     async def _take_token(self, host: str, budget: _Host) -> None:
         now = time.monotonic()
         closed = budget.closed_until - now
         if closed > 0:
-            raise _postponed(host, "wants fewer requests", closed)
+            raise self._postponed(host, budget, "wants fewer requests", closed)
         earned = (now - budget.counted_at) * self.limits.per_second
         budget.tokens, budget.counted_at = min(float(self.limits.burst), budget.tokens + earned), now
         wait = (1.0 - budget.tokens) / self.limits.per_second
         if wait > self.limits.patience:
-            raise _postponed(host, "was asked often enough for now", wait)
+            raise self._postponed(host, budget, "was asked often enough for now", wait)
         # Below zero: those who wait have theirs already.
         budget.tokens -= 1.0
         if wait > 0:
             await asyncio.sleep(wait)
+
+    def _postponed(self, host: str, budget: _Host, why: str, seconds: float) -> Postponed:
+        """Each gets a time of its own to come back, at the pace of the host: all at once, nearly all would be again."""
+        now = time.monotonic()
+        slot = max(budget.next_slot, now + seconds) + 1.0 / self.limits.per_second
+        budget.next_slot = min(slot, now + seconds + _LONGEST_QUEUE)
+        message = f"{host} {why}, so nothing was asked now. It is asked later by itself."
+        return Postponed("HostBusy", message, budget.next_slot - now)
 
     def _of(self, host: str) -> _Host:
         budget = self._hosts.pop(host, None)
@@ -156,8 +166,3 @@ def _heed(budget: _Host, error: KeelwayError) -> None:
     own = min(_FIRST_PAUSE * 2.0 ** min(budget.refusals - 1, 10), _LONGEST_PAUSE)
     asked = error.retry_after if error.retry_after is not None else own
     budget.closed_until = max(budget.closed_until, time.monotonic() + spread(asked))
-
-
-def _postponed(host: str, why: str, seconds: float) -> Postponed:
-    message = f"{host} {why}, so nothing was asked now. It is asked later by itself."
-    return Postponed("HostBusy", message, spread(max(seconds, 1.0)))

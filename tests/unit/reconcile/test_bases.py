@@ -2,14 +2,24 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from keelway.api.build import Material as RecordedMaterial
+from keelway.api.build import PinnedBase
 from keelway.api.buildrequest import BuildReport, Material, Step
 from keelway.api.resources import IMAGES
-from keelway.errors import Terminal, Waiting
+from keelway.cluster.cache import Cache
+from keelway.errors import KeelwayError, Terminal, Waiting
+from keelway.reconcile.bases import Bases, Today
+from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.outcome import Key
+from keelway.registry.client import Seen
+from keelway.registry.credentials import Keyring
+from keelway.registry.digests import Answer, Digests
+from keelway.registry.reference import Reference
+from tests.unit.objects import NOW, good, image, inputs
 from tests.unit.reconcile.scene import DIGEST, OTHER_DIGEST, Scene, playing
 
 BASE = "team-a/python:3"
@@ -233,6 +243,67 @@ async def test_a_popular_base_starts_no_more_builds_at_once_than_there_are_place
         assert len(scene.running()) <= scene.settings.max_builds
         await ends(scene, scene.running()[0].removeprefix("team-a/"), NEW)
     assert started == {f"team-a/{name}-2" for name in names}
+
+
+class Asked:
+    """Credentials and registry at once: they note for whom they are asked."""
+
+    def __init__(self, problem: KeelwayError | None = None) -> None:
+        self.problem = problem
+        self.secrets: list[tuple[str, tuple[str, ...]]] = []
+        self.looked: list[str] = []
+
+    async def keyring_for(self, reference: Reference, namespace: str, secrets: tuple[str, ...]) -> Keyring:
+        self.secrets.append((namespace, secrets))
+        if self.problem is not None:
+            raise self.problem
+        return Keyring()
+
+    async def look(self, reference: Reference, *_: object) -> Answer:
+        self.looked.append(str(reference))
+        return Answer(NOW, Seen(NEW))
+
+    async def today(self, *materials: str, **spec: Any) -> Today:
+        bases = Bases(Cache(), cast("Digests", self), cast("Credentials", self), lambda key: None, lambda: NOW)
+        record = good(1, inputs(image(**spec)))
+        used = tuple(RecordedMaterial(reference=one, digest=OLD) for one in materials)
+        record = record.model_copy(update={"status": record.status.model_copy(update={"materials": used})})
+        return await bases.today(image(**spec), record)
+
+
+PYTHON = "docker.io/library/python:3"
+
+
+async def test_registries_are_asked_with_the_credentials_of_the_images_own_namespace_and_secret() -> None:
+    asked = Asked()
+    today = await asked.today(PYTHON, pushSecretRef={"name": "push"})
+    assert asked.secrets == [("team-a", ("push",))]
+    assert today.bases == (PinnedBase(reference=PYTHON, digest=NEW),)
+
+
+async def test_a_secret_that_is_gone_is_told_and_nothing_is_asked_without_it() -> None:
+    asked = Asked(Waiting("SecretNotFound", "There is no Secret push in team-a."))
+    today = await asked.today(PYTHON, pushSecretRef={"name": "push"})
+    assert asked.looked == []
+    assert today.bases == ()
+    assert today.check is not None
+    assert today.check.problem is asked.problem
+    assert today.next_check is not None
+    assert timedelta(seconds=60) <= today.next_check - NOW <= timedelta(seconds=66)
+
+
+async def test_what_is_no_reference_with_a_tag_is_not_asked_for() -> None:
+    """A record says what its build reported, or what somebody has written by hand."""
+    asked = Asked()
+    odd = ["", "python", "docker.io/library/python", f"{PYTHON}@{OLD}", "python:3", "no reference", "x" * 600, PYTHON]
+    await asked.today(*odd, PYTHON)
+    assert asked.looked == [PYTHON]
+
+
+async def test_no_more_are_asked_for_than_a_record_may_pin() -> None:
+    asked = Asked()
+    today = await asked.today(*(f"docker.io/library/python:{number}" for number in range(200)))
+    assert len(today.bases) == 64
 
 
 def uses(*images: str) -> Mapping[str, Any]:
