@@ -1,12 +1,16 @@
 """What Images build on: base images whose tags move, and other Images."""
 
 import json
+import time
+from contextlib import ExitStack
 
 from tests.e2e import node
 from tests.e2e.commons import REGISTRY
 from tests.e2e.howto import yaml_of
 from tests.e2e.objects import EMPTY, empty_image
+from tests.e2e.patience import DEADLINE_SECONDS
 from tests.e2e.tenant import Tenant
+from tests.e2e.watching import Seen, Watching
 from tests.kubectl import JsonObject
 
 STORAGE = "/var/local/keelway/registry/docker/registry/v2/repositories"
@@ -144,3 +148,40 @@ def test_an_image_of_another_namespace_cannot_be_built_from(tenant: Tenant) -> N
     build = tenant.wait_for_build("thief-1", "condition=Succeeded=False")
     told = {one["type"]: one for one in build["status"]["conditions"]}["Succeeded"]
     assert told["reason"] == "PolicyDenied", told
+
+
+def test_a_popular_base_starts_no_more_builds_than_there_are_places_and_who_waits_tells_its_place(
+    tenant: Tenant,
+) -> None:
+    """Ten Images of one base at once. Each state of the last one is seen: its status is written a few times."""
+    steps = [f"FROM base\nCOPY Dockerfile /{number}\n" for number in range(10)]
+    users = [
+        empty_image(step, f"user{number}", build={"images": [{"name": "base", "image": "empty"}]})
+        for number, step in enumerate(steps)
+    ]
+    # They all wait for the first version, and are woken by it at the same moment.
+    tenant.apply(*users)
+    for number in range(10):
+        tenant.wait_for_reason(f"image/user{number}", "ImageNotFound")
+    with ExitStack() as watches:
+        watched = [watches.enter_context(tenant.watching(f"image/user{number}")) for number in range(10)]
+        tenant.apply(empty_image())
+        most = 0
+        while not all(_is_built(one) for one in watched):
+            most = max(most, len([name for name in tenant.jobs() if not name.startswith("empty-")]))
+            assert time.monotonic() - watched[0].events[0].at < DEADLINE_SECONDS
+        places = [{message for message in map(_message, one.events) if "before it" in message} for one in watched]
+
+    assert most <= 4, "KEELWAY_MAX_BUILDS"
+    assert any(places), "some had to wait"
+    assert all(len(one.events) < 30 for one in watched)
+
+
+def _is_built(watched: Watching) -> bool:
+    conditions = watched.events[-1].object["status"]["conditions"]
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
+
+
+def _message(seen: Seen) -> str:
+    conditions = seen.object.get("status", {}).get("conditions", [])
+    return next((str(one["message"]) for one in conditions if one["type"] == "Ready"), "")
