@@ -126,14 +126,15 @@ class Bases:
         asked = await asyncio.gather(*(self._ask(image, one, min(max_age, interval)) for one in references))
         answers = [(one, answer) for one, answer in zip(references, asked, strict=True) if answer is not None]
         problems = [answer.problem for _, answer in answers if answer.problem is not None]
-        again = [answer.closed_until or answer.at + spread(1.0) * interval for _, answer in answers]
-        if None in asked:
+        again = [it.closed_until or it.at + spread(1.0) * interval for _, it in answers if not it.pending]
+        is_complete = len(again) == len(references)
+        if not is_complete:
             again.append(self._clock() + _PENDING_AGAIN)  # it is woken before
         return Today(
             tuple(PinnedBase(reference=str(one), digest=it.seen.digest) for one, it in answers if it.seen is not None),
             BaseCheck(len(references), problems[0] if problems else None),
             min(again),
-            complete=None not in asked,
+            complete=is_complete,
         )
 
     async def _ask(self, image: Image, reference: Reference, max_age: timedelta) -> Answer | None:

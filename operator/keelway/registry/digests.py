@@ -40,7 +40,7 @@ class Caller:
 class Answer:
     """What is known of a tag: the digest as last told (None: never), and what kept the registry from telling it now.
 
-    `at` is when it was asked last; it is not asked again before `closed_until`.
+    `at` is when it was asked last; it is not asked again before `closed_until`. `pending`: it is being asked anew.
     """
 
     at: datetime
@@ -48,6 +48,7 @@ class Answer:
     problem: KeelwayError | None = None
     closed_until: datetime | None = None
     failures: int = 0
+    pending: bool = False
 
 
 @dataclass
@@ -81,7 +82,8 @@ class Digests:
     async def look(self, reference: Reference, keyring: Keyring, max_age: timedelta, caller: Caller) -> Answer | None:
         """What is known of the tag, asked anew where that is older than `max_age`. Raises nothing of `errors.py`.
 
-        None where the registry takes its time: the caller is called when there is an answer.
+        Where the registry takes its time that is what was known before (None: nothing), and the caller is called when
+        there is an answer.
         """
         entry = self._entry((str(reference), keyring.login(reference)))
         if entry.asking is None and (entry.answer is None or self._is_due(entry.answer, max_age)):
@@ -93,7 +95,7 @@ class Digests:
         await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)
         if not asking.done():
             entry.waiting[caller.name] = caller.call
-            return None
+            return replace(entry.answer, pending=True) if entry.answer is not None else None
         asking.result()
         return entry.answer
 

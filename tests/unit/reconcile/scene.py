@@ -4,6 +4,7 @@ What watches, queue and runner do is told here in a few lines: what changed wake
 it wants to come back. A Job runs when the test says so.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -41,19 +42,22 @@ class SmallRegistry:
     """Two manifests under any name, and the tags that were put there, by repository.
 
     `bases` are images that somebody else pushes: their digests, by repository:tag. `refusal` is what is answered about
-    them instead, and `asked` counts who asked.
+    them instead, `silent` what is waited for before, and `asked` counts who asked.
     """
 
     def __init__(self) -> None:
         self.tags: dict[str, set[str]] = {}
         self.bases: dict[str, str] = {}
         self.refusal: int | None = None
+        self.silent: asyncio.Event | None = None
         self.asked = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         base = request.path.removeprefix("/v2/").replace("/manifests/", ":")
         if base in self.bases:
             self.asked += 1
+            if self.silent is not None:
+                await self.silent.wait()
             return self._base(self.bases[base])
         repository, _, last = request.path.removeprefix("/v2/").rpartition("/")
         repository, _, kind = repository.rpartition("/")
@@ -138,6 +142,15 @@ class Scene:
                 return
             await self._pass(self._woken.pop(0))
         raise AssertionError(f"{most} passes, and still woken: {self._woken}")
+
+    async def woken(self) -> None:
+        """Until something that goes on beside the passes wakes somebody; then passes until nobody is woken."""
+        for _ in range(250):
+            if self._woken:
+                break
+            await asyncio.sleep(0.02)
+        assert self._woken
+        await self.settle()
 
     async def later(self, seconds: float) -> None:
         """Time goes by, and whoever wanted to come back meanwhile does."""

@@ -1,5 +1,6 @@
 """What Images build on, through whole passes (`scene.py`): base images of a registry, and other Images."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -15,6 +16,7 @@ from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.bases import Bases, Today
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.outcome import Key
+from keelway.registry import digests
 from keelway.registry.client import Seen
 from keelway.registry.credentials import Keyring
 from keelway.registry.digests import Answer, Digests
@@ -171,6 +173,24 @@ class TestABaseImage:
         scene.image("team-a", of="FROM scratch AS two")
         await scene.settle()
         assert scene.running() == ["team-a/hello-2"]
+
+    async def test_of_a_registry_that_is_slow_keeps_no_pass_and_is_heeded_when_it_answers(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(digests, "PATIENCE_SECONDS", 0.05)
+        await built(scene)
+        scene.registry.silent = asyncio.Event()
+        scene.registry.bases[BASE] = NEW
+        await scene.later(HOUR)
+        assert scene.ready() == ("True", "VersionReady")
+        assert scene.condition("BaseImagesChecked")["status"] == "True"
+        assert scene.running() == []
+
+        scene.registry.silent.set()
+        await scene.woken()
+
+        assert scene.running() == ["team-a/hello-2"]
+        assert pins(scene, "hello-2") == {reference(scene): NEW}
 
     async def test_is_not_looked_at_where_that_is_switched_off(self, scene: Scene) -> None:
         await built(scene, poll={"baseImagesIntervalSeconds": 0})

@@ -236,6 +236,22 @@ async def test_a_registry_that_is_slow_keeps_no_pass_and_calls_when_it_has_answe
     assert world.upstream.calls == ["HEAD"]
 
 
+async def test_while_a_registry_is_asked_anew_what_it_said_before_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    first = await world.told()
+    world.upstream.silent = asyncio.Event()
+    world.now += HOUR
+    meanwhile = await world.told()
+    assert (meanwhile.seen, meanwhile.pending) == (first.seen, True)
+
+    world.upstream.silent.set()
+    async with asyncio.timeout(5):
+        await world.woken.acquire()
+    assert not (await world.told()).pending
+
+
 async def test_nothing_is_asked_any_more_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
     silent = asyncio.Event()
