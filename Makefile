@@ -65,6 +65,7 @@ run: deploy ## Run the operator outside the cluster, for fast work; the one insi
 	KEELWAY_CONTEXT=kind-keelway KEELWAY_KUBECONFIG=$(KUBECONFIG_FILE) KEELWAY_POD_NAME=keelway-outside \
 	KEELWAY_REGISTRY=registry.keelway-registry:5000 KEELWAY_REGISTRY_INSECURE=true \
 	KEELWAY_REGISTRY_ENDPOINT=127.0.0.1:30500 KEELWAY_REGISTRY_CONFIG=manifests/dev/registry-credential.json \
+	KEELWAY_REGISTRY_MIRRORS=docker.io=registry.keelway-registry:5000/docker.io \
 	KEELWAY_ALLOWED_NETWORKS=10.244.0.0/16,10.96.0.0/12 $(BIN)/python -m keelway
 
 .PHONY: unit

@@ -96,6 +96,7 @@ class Operator:
             "KEELWAY_REGISTRY_ENDPOINT": registry.local_address,
             "KEELWAY_REGISTRY_CONFIG": str(REPOSITORY / "manifests" / "dev" / "registry-credential.json"),
             "KEELWAY_ALLOWED_NETWORKS": "10.244.0.0/16,10.96.0.0/12",
+            "KEELWAY_REGISTRY_MIRRORS": f"docker.io={registry.host}/docker.io",
         }
         return {**os.environ, **ours, **self.environment}
 

@@ -14,9 +14,10 @@ Fragment = dict[str, Any]
 
 
 def fragments(section: str) -> list[Fragment]:
-    """The YAML blocks of a section, in order."""
+    """The YAML documents of a section, in order."""
     text = HOW_TO.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    found = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found = [document for block in blocks for document in yaml.safe_load_all(block)]
     assert found, f"docs/how-to.md has no YAML under {section!r}"
     return found
 

@@ -8,17 +8,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from keelway.budget import Budget
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
 from keelway.engine.term import Assemble, Parts
 from keelway.reconcile import buildkit
 from keelway.reconcile.app import AppReconciler
+from keelway.reconcile.bases import Bases
 from keelway.reconcile.build import Builds
 from keelway.reconcile.children import Settler
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.image import ImageReconciler
 from keelway.reconcile.image_of import ImageFinder
 from keelway.reconcile.jobs import Jobs
+from keelway.reconcile.observe import Observer
 from keelway.reconcile.orphans import orphaned_jobs
 from keelway.reconcile.outcome import Key
 from keelway.reconcile.places import WAKE_INTERVAL, Places
@@ -27,6 +30,7 @@ from keelway.reconcile.request import Requests
 from keelway.reconcile.serving import Serving
 from keelway.reconcile.source import Sources
 from keelway.registry.client import Registry
+from keelway.registry.digests import Digests
 from keelway.settings import Settings
 from keelway.sources.guard import Guard, GuardedHttp
 from keelway.sources.transport import GuardedTransport
@@ -44,22 +48,26 @@ def assembly(settings: Settings, clock: Clock = _now) -> Assemble:
     @asynccontextmanager
     async def assemble(cluster: Cluster, wake: Callable[[Key], None]) -> AsyncIterator[Parts]:
         async with (
-            registry_client(settings) as registry,
-            GuardedHttp(Guard(settings.allowed_networks)) as http,
+            registry_client(settings, budget := Budget()) as registry,
+            GuardedHttp(Guard(settings.allowed_networks), budget) as http,
+            Digests(registry, clock) as digests,
         ):
-            yield _parts(settings, clock, cluster, wake, registry, http)
+            yield _parts(settings, clock, cluster, wake, registry, digests, http)
 
     return assemble
 
 
-def registry_client(settings: Settings) -> Registry:
-    """The client of registries: what a tenant may name is guarded, the operator's own is reached wherever it is."""
+def registry_client(settings: Settings, budget: Budget | None = None) -> Registry:
+    """The client of registries: what a tenant may name is guarded, what the administrator names is reached anywhere."""
+    mirrors = settings.mirrors
     return Registry(
-        frozenset(settings.insecure_registries),
+        mirrors.plain_hosts.union(settings.insecure_registries),
         settings.registry_endpoints,
         own=settings.registry_host,
         # Which registries are spoken to by plain http is the administrator's choice.
         guard=GuardedTransport(settings.allowed_networks, plain_http=True),
+        budget=budget,
+        mirrors=mirrors.hosts,
     )
 
 
@@ -69,17 +77,21 @@ def _parts(
     cluster: Cluster,
     wake: Callable[[Key], None],
     registry: Registry,
+    digests: Digests,
     http: GuardedHttp,
 ) -> Parts:
     events = Events(cluster, settings.pod_name)
     credentials = Credentials(cluster, settings)
     sources = Sources(cluster, http, clock)
+    bases = Bases(cluster.cache, digests, credentials, settings.mirrors, wake, clock)
     places = Places(cluster.cache, settings, wake)
     requests = Requests(cluster, sources, credentials, settings, clock)
     jobs = Jobs(cluster, settings.builds_namespace, clock)
     records = Records(cluster, registry, credentials, clock)
     builds = Builds(cluster, records, registry, jobs, requests, credentials, places, events, settings, clock)
+    observer = Observer(cluster.cache, records, sources, bases, builds, settings, clock)
     serving = Serving(registry, credentials)
+    images = ImageReconciler(cluster, records, observer, builds, serving, jobs, places, events, settings, clock)
     finder = ImageFinder(cluster.cache, registry, credentials)
 
     async def build_service() -> timedelta:
@@ -92,7 +104,7 @@ def _parts(
 
     return Parts(
         reconcilers={
-            "Image": ImageReconciler(cluster, records, sources, builds, serving, jobs, places, events, settings, clock),
+            "Image": images,
             "App": AppReconciler(cluster, finder, Settler(cluster), events, clock),
         },
         orphans=lambda: orphaned_jobs(cluster.cache, settings),

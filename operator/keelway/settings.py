@@ -5,13 +5,14 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from keelway.api.quantity import Quantity
 from keelway.errors import Terminal
+from keelway.registry.mirrors import Mirror, Mirrors
 from keelway.registry.reference import Reference
 
 
@@ -29,6 +30,9 @@ class Settings(BaseSettings):
 
     registry_endpoint: str | None = None
     """Where the operator itself reaches that registry, where its name means nothing: outside the cluster."""
+
+    registry_mirrors: Annotated[tuple[str, ...], NoDecode] = ()
+    """Where base images of other registries are looked at first, as by buildkitd: docker.io=mirror.example.com/hub."""
 
     namespace: str = "keelway-system"
     builds_namespace: str = "keelway-builds"
@@ -51,7 +55,7 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """A kubeconfig context for running outside the cluster (`make run`); in a cluster there is none."""
 
-    @field_validator("allowed_networks", mode="before")
+    @field_validator("allowed_networks", "registry_mirrors", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -70,6 +74,24 @@ class Settings(BaseSettings):
             raise ValueError(error.message) from error
         named = reference.tag is not None or reference.digest is not None
         return str(reference) if named else f"{reference}:latest"
+
+    @model_validator(mode="after")
+    def _check_mirrors(self) -> Self:
+        mirrors = self.mirrors.known
+        if len({mirror.registry for mirror in mirrors}) < len(mirrors):
+            raise ValueError("a registry has more than one mirror: name one")
+        for mirror in mirrors:
+            if mirror.is_below(self.registry):
+                raise ValueError(
+                    f"over the mirror {mirror.place} a namespace could read, or replace, what is another's: "
+                    "use a path of it that no namespace can own, one with a dot such as /docker.io"
+                )
+        return self
+
+    @property
+    def mirrors(self) -> Mirrors:
+        """Where base images are looked at first."""
+        return Mirrors(tuple(Mirror.parse(one) for one in self.registry_mirrors))
 
     @property
     def registry_host(self) -> str:

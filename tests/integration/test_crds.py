@@ -110,6 +110,7 @@ ACCEPTED = {
             "dockerfile": "docker/Dockerfile.prod",
             "target": "run",
             "args": [{"name": "VERSION", "value": "1"}, {"name": "EMPTY"}, {"name": "MY_BUILDKIT_X"}],
+            "images": [{"name": "below", "image": "base"}, {"name": "tools-2", "image": "base"}],
             "secrets": [{"id": "npmrc", "secretRef": {"name": "npm", "key": ".npmrc"}}],
             "timeoutSeconds": 86400,
             "resources": {"limits": {"cpu": 2, "memory": "4Gi"}},
@@ -333,6 +334,19 @@ REFUSED = {
     "a compression without its type": (image(output={"compression": {"level": 3}}), "type: Required value"),
     "a network of the daemon's": (image(build={"network": "Host"}), "Unsupported value"),
     "a value that YAML takes for a boolean": (image(build={"provenance": False}), "must be of type string"),
+    "an Image that is used under a name of BuildKit's": (
+        image(build={"images": [{"name": "scratch", "image": "base"}]}),
+        "mean something else to BuildKit already",
+    ),
+    "an Image that is used under the number of a stage": (
+        image(build={"images": [{"name": "0", "image": "base"}]}),
+        "should match",
+    ),
+    "two Images of one name": (image(build={"images": [{"name": "a", "image": "b"}] * 2}), "Duplicate value"),
+    "a look at base images each second": (
+        image(poll={"baseImagesIntervalSeconds": 1}),
+        "must be 0 (never look) or at least 60",
+    ),
     "a build timeout of nothing": (image(build={"timeoutSeconds": 9}), "greater than or equal to 10"),
     "a build timeout past a day": (image(build={"timeoutSeconds": 86401}), "less than or equal to 86400"),
     "a build timeout that is a float": (image(build={"timeoutSeconds": 10.5}), "must be of type integer"),
@@ -581,7 +595,7 @@ class TestDefaults:
                 "sbom": False,
             },
             "output": {"timestamp": "Build"},
-            "poll": {"intervalSeconds": 60},
+            "poll": {"intervalSeconds": 60, "baseImagesIntervalSeconds": 3600},
             "history": {"limit": 10},
             "suspend": False,
         }

@@ -92,3 +92,27 @@ def test_a_scanner_that_is_no_image_is_refused(environment: pytest.MonkeyPatch) 
     environment.setenv("KEELWAY_SBOM_SCANNER", "https://scan")
     with pytest.raises(ValidationError, match="no image reference"):
         Settings()
+
+
+def test_mirrors_are_a_list_with_commas_one_for_a_registry(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("KEELWAY_REGISTRY_MIRRORS", "")
+    assert Settings().mirrors.known == ()
+    environment.setenv("KEELWAY_REGISTRY_MIRRORS", "docker.io=m.example/docker.io, quay.io=http://m.example:5000")
+    assert [mirror.place for mirror in Settings().mirrors.known] == ["m.example/docker.io", "m.example:5000"]
+
+
+@pytest.mark.parametrize(
+    ("mirrors", "told"),
+    [
+        ("docker.io", "is no mirror"),
+        ("docker.io=a.example,docker.io=b.example", "more than one mirror"),
+        ("docker.io=registry.example:5000/keelway/hub", "a namespace could read"),
+        ("docker.io=registry.example:5000", "a namespace could read"),
+    ],
+)
+def test_a_mirror_that_would_open_what_is_closed_is_refused(
+    environment: pytest.MonkeyPatch, mirrors: str, told: str
+) -> None:
+    environment.setenv("KEELWAY_REGISTRY_MIRRORS", mirrors)
+    with pytest.raises(ValidationError, match=told):
+        Settings()

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from keelway.api.image import BuildOptions, Conditions, Tests
+from keelway.api.buildoptions import BuildOptions
+from keelway.api.image import Conditions, Tests
 from keelway.api.meta import Condition, ConditionStatus, KeelwayObject, LocalRef, Model
 from keelway.api.options import Output
 from keelway.api.quarantine import Quarantine
-from keelway.api.schema import Rule
+from keelway.api.schema import MergeKey, Rule
 from keelway.api.source import Source
 from keelway.api.types import AnnotationValue, DnsLabel, Observed, Repository, Timestamp
 
@@ -23,6 +24,27 @@ class BuildReason(StrEnum):
     RETRIED = "Retried"
     REQUESTED = "Requested"
     RELEASED = "Released"
+    BASE_IMAGE_CHANGED = "BaseImageChanged"
+
+
+class PinnedBase(Model):
+    """A base image, at the digest that its tag named when the Build was made."""
+
+    reference: Annotated[str, Field(min_length=1, max_length=512)]
+    """The image as BuildKit names it in full, with its tag: docker.io/library/python:3.11-slim."""
+    digest: Annotated[str, Field(min_length=1, max_length=160)]
+    """What is used for it: sha256:..."""
+
+
+class PinnedImage(Model):
+    """An Image that the Dockerfile uses, at the version that was its latest when the Build was made."""
+
+    name: DnsLabel
+    """The name that the Dockerfile uses."""
+    version: Annotated[str, Field(min_length=1, max_length=128)]
+    """The Image's version."""
+    reference: Annotated[str, Field(min_length=1, max_length=512)]
+    """repository@sha256:..., the version by its digest."""
 
 
 class BuildSpec(Model):
@@ -38,9 +60,9 @@ class BuildSpec(Model):
     """The version that it becomes once all tests have passed, decided by the Image's spec.version when the build
     was due. Absent in records of older operators: v<number>."""
     reason: BuildReason
-    """Why it ran. SpecChanged: the Image's spec is new. SourceChanged: the source or a base image is.
-    Retried: once more after a failure. Requested: by the annotation keelway.dev/build-requested. Released: let out
-    of quarantine by the annotation keelway.dev/release-quarantine."""
+    """Why it ran. SpecChanged: the Image's spec is new. SourceChanged: the source is. BaseImageChanged: a base
+    image is. Retried: once more after a failure. Requested: by the annotation keelway.dev/build-requested. Released:
+    let out of quarantine by the annotation keelway.dev/release-quarantine."""
     attempt: Annotated[int, Field(ge=1, le=999999999)] = 1
     """How many times in a row these same inputs were tried, this one included. Default: 1."""
     revision: Annotated[str, Field(min_length=1, max_length=255)]
@@ -59,13 +81,18 @@ class BuildSpec(Model):
     """Where the image is pushed."""
     push_secret_ref: LocalRef | None = None
     """Secret to push with. Absent: the operator's own credentials."""
+    bases: Annotated[tuple[PinnedBase, ...], Field(max_length=64)] = ()
+    """Base images at the digests that they had when the Build was made: it uses these whatever the tags name
+    meanwhile. Those of the last good Build whose registries answered."""
+    images: Annotated[tuple[PinnedImage, ...], Field(max_length=10), MergeKey("name")] = ()
+    """The Images of spec.build.images, at their versions."""
 
 
 class Material(Model):
     """A base image that the build used."""
 
     reference: Observed
-    """The image as the Dockerfile names it."""
+    """The image as the Dockerfile names it, in full; with its digest where the Dockerfile gives that."""
     digest: Observed
     """What it was at the time: sha256:..."""
 

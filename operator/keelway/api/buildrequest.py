@@ -112,6 +112,20 @@ class Policy(Model):
     tools: tuple[str, ...] = ()
 
 
+class Material(Model):
+    """An image that the build reads: `reference` in full (docker.io/library/...), `digest` as sha256:..."""
+
+    reference: str
+    digest: str
+
+
+class NamedImage(Model):
+    """What the Dockerfile means by `name`: `reference` is repository@sha256:..."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+    reference: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")]
+
+
 class BuildkitEndpoint(Model):
     """The daemon to use: `address` such as tcp://host:1234, and the name its certificate must carry."""
 
@@ -157,7 +171,8 @@ class BuildRequest(Model):
     `timeout_seconds` bounds the build container; the Job's deadline must leave `caps.fetch_seconds` too.
     `insecure_registries` are host[:port]s spoken to by plain http. `cache_namespace` is the uid of the
     user's namespace and keeps cache mounts apart. `allowed_networks` are CIDRs in which a source or a
-    registry may lie although they are private. `sbom_scanner` is the image that lists the packages.
+    registry may lie although they are private. `bases` are used at these digests, whatever their tags name;
+    `images` are what the Dockerfile may use by name. `sbom_scanner` is the image that lists the packages.
     """
 
     source: SourceRequest
@@ -173,6 +188,8 @@ class BuildRequest(Model):
     timeout_seconds: Annotated[int, Field(gt=0)] = 1800
     limits: Limits = Limits()
     allowed_networks: tuple[str, ...] = ()
+    bases: tuple[Material, ...] = ()
+    images: tuple[NamedImage, ...] = ()
     caps: Caps = Caps()
     network: Network = Network.DEFAULT
     no_cache: bool = False
@@ -202,13 +219,6 @@ class Step(StrEnum):
     BUILD = "Build"
     PUSH = "Push"
     INSPECT = "Inspect"
-
-
-class Material(Model):
-    """An image that the build read: `reference` in full (docker.io/library/...), `digest` as sha256:..."""
-
-    reference: str
-    digest: str
 
 
 class LintWarning(Model):

@@ -1,7 +1,7 @@
 """Image: what to build, from which source, and how to test it before it counts as a version.
 
-Neighbours: `source.py` says where from, `build.py` is the record of one build, `app.py` runs the latest
-version.
+Neighbours: `source.py` says where from, `buildoptions.py` how; `build.py` is the record of one build, `app.py` runs
+the latest version.
 """
 
 import re
@@ -9,114 +9,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from keelway.api.buildoptions import BuildOptions
 from keelway.api.meta import NAME_RULES, Condition, KeelwayObject, LocalRef, Model
-from keelway.api.options import BuildCache, Network, Output, Priority, Provenance
+from keelway.api.options import Output
 from keelway.api.pod import Command, Env, Resources, Security
-from keelway.api.quantity import Quantity
 from keelway.api.quarantine import MAX_QUARANTINED, QuarantinedBuild
 from keelway.api.schema import MergeKey, Rule, Unique
 from keelway.api.source import Source
-from keelway.api.types import (
-    AnnotationValue,
-    DataKey,
-    DnsLabel,
-    ObjectName,
-    Observed,
-    RelativePath,
-    Repository,
-    Timestamp,
-)
+from keelway.api.types import AnnotationValue, DnsLabel, Observed, Repository, Timestamp
 from keelway.api.version import Tag, TagStatus, Version, Versioning
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), MergeKey("type")]
-
-
-class BuildArg(Model):
-    """A value for an ARG of the Dockerfile."""
-
-    name: Annotated[
-        str,
-        Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
-        Rule(
-            "!self.startsWith('BUILDKIT_')",
-            "names that begin with BUILDKIT_ are reserved for the build service",
-        ),
-    ]
-    """Name of the ARG, each once."""
-    value: Annotated[str, Field(max_length=32768)] = ""
-    """Its value. It stays readable in the image's history: use secrets for what is secret. Default: empty."""
-
-
-class SecretKey(Model):
-    """A Secret, or one key of it, in the Image's namespace."""
-
-    name: ObjectName
-    """Name of the Secret, in the Image's namespace."""
-    key: DataKey | None = None
-    """Key of the Secret. Default: the id."""
-
-
-class BuildSecret(Model):
-    """A secret file for RUN --mount=type=secret,id=...; it does not get into the image."""
-
-    id: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][-._A-Za-z0-9]*$")]
-    """The id that the Dockerfile uses: RUN --mount=type=secret,id=<id>. Each once."""
-    secret_ref: SecretKey
-    """The Secret that holds the value."""
-
-
-class BuildLimits(Model):
-    """The most that each RUN step may use."""
-
-    cpu: Quantity | None = None
-    """CPU, in cores, e.g. "2" or 500m. Default: what the administrator allows."""
-    memory: Quantity | None = None
-    """Memory, in bytes, e.g. 2Gi. Default: what the administrator allows."""
-
-
-class BuildResources(Model):
-    """Bounds of a build."""
-
-    limits: BuildLimits = BuildLimits()
-    """The most that each RUN step of the Dockerfile may use."""
-
-
-class BuildOptions(Model):
-    """How to build."""
-
-    dockerfile: RelativePath = "Dockerfile"
-    """Path of the Dockerfile in the source. Default: Dockerfile."""
-    target: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][-._A-Za-z0-9]*$")] | None = None
-    """Stage of the Dockerfile to build. Default: the last one."""
-    args: Annotated[tuple[BuildArg, ...], Field(max_length=100), MergeKey("name")] = ()
-    """Values for the Dockerfile's ARGs."""
-    secrets: Annotated[tuple[BuildSecret, ...], Field(max_length=20), MergeKey("id")] = ()
-    """Secrets that RUN steps may mount."""
-    timeout_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
-    """Seconds after which the build is ended as failed. Default: 1800 (30 minutes)."""
-    resources: BuildResources = BuildResources()
-    """Bounds of the build's RUN steps."""
-    network: Network = Network.DEFAULT
-    """Default: RUN steps reach the internet, and nothing of the cluster. None: they have no network; FROM and
-    ADD still fetch. Default: Default."""
-    cache: BuildCache = BuildCache()
-    """A cache in the registry. To change it starts no build."""
-    no_cache: bool = False
-    """true: every step runs anew in every build. Default: false."""
-    priority: Priority = Priority.NORMAL
-    """Which of this namespace's waiting builds goes first: Low, Normal or High. Other namespaces have their
-    turns all the same. To change it starts no build. Default: Normal."""
-    provenance: Provenance = Provenance.MIN
-    """A statement beside the image in the registry of how it was built (SLSA, in-toto). Min: the base images
-    and when. Max: also the Dockerfile, its steps and the values of args. None: no
-    statement. Default: Min."""
-    sbom: bool = False
-    """true: a list of the image's packages (SPDX) beside it in the registry, made by the scanner that the
-    administrator has named. Default: false."""
-
-    def deciding(self) -> "BuildOptions":
-        """What of this the image depends on: not where the build gets its cache, nor whom it waits for."""
-        return self.model_copy(update={"cache": BuildCache(), "priority": Priority.NORMAL})
 
 
 class TestSpec(Model):
@@ -156,6 +59,13 @@ class Poll(Model):
 
     interval_seconds: Annotated[int, Field(ge=10, le=86400)] = 60
     """Seconds between two looks at the git repository, 10 to 86400. Default: 60."""
+    base_images_interval_seconds: Annotated[
+        int,
+        Field(ge=0, le=2592000),
+        Rule("self == 0 || self >= 60", "must be 0 (never look) or at least 60"),
+    ] = 3600
+    """Seconds between two looks at the base images that the last Build used, 60 to 2592000 (30 days). Where a
+    tag names another image than the Build used, a new one starts. 0: never look. Default: 3600 (1 hour)."""
 
 
 class History(Model):
@@ -208,7 +118,7 @@ class ImageSpec(Model):
     """A version to stay at, e.g. v12: status.latest and tags go there, and Apps with them. Builds of what is new go
     on; without pin the newest good version counts again, at once."""
     poll: Poll = Poll()
-    """How often to look for a new revision of a git source."""
+    """How often to look for something new: in a git source, in base images."""
     suspend: bool = False
     """true: start no builds. What runs goes on. Default: false."""
     history: History = History()
@@ -258,8 +168,9 @@ class ImageStatus(Model):
     """What is so, as the operator saw it last."""
 
     conditions: Conditions = ()
-    """Ready sums up; SourceReady, Built and Tested are the steps; Reconciling: work goes on; Stalled: only a
-    change of this object helps."""
+    """Ready sums up; SourceReady, Built and Tested are the steps; BaseImagesChecked: whether the registries
+    told what the base images are now; Reconciling: work goes on; Stalled: only a change of this object
+    helps."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation that this status speaks of."""
     latest: LatestImage | None = None
@@ -271,7 +182,7 @@ class ImageStatus(Model):
     observed_quarantine_release: AnnotationValue | None = None
     """The value of the annotation keelway.dev/release-quarantine that was acted on last."""
     next_check_time: Timestamp | None = None
-    """When the source is looked at next."""
+    """When the source or a base image is looked at next."""
     tags: Annotated[tuple[TagStatus, ...], Field(max_length=20), MergeKey("name")] | None = None
     """The tags of spec.tags as they were made last."""
     quarantine: Annotated[tuple[QuarantinedBuild, ...], Field(max_length=MAX_QUARANTINED), MergeKey("build")] | None = (

@@ -70,7 +70,8 @@ def materials(request: BuildRequest, progress: Progress) -> tuple[Material, ...]
     if request.sbom_scanner is None:
         return progress.materials()
     scanner = Reference.parse(request.sbom_scanner).name
-    return tuple(one for one in progress.materials() if not f"{one.reference}:".startswith(f"{scanner}:"))
+    named = (f"{scanner}:", f"{scanner}@")
+    return tuple(one for one in progress.materials() if not f"{one.reference}:".startswith(named))
 
 
 def registry_client(request: BuildRequest) -> Registry:

@@ -84,7 +84,7 @@ def arguments(solve: Solve, request: BuildRequest, paths: Paths) -> list[str]:
 def prepare(request: BuildRequest, paths: Paths) -> None:
     """Writes the source policy and the Docker configuration that buildctl reads."""
     paths.docker_config.mkdir(parents=True, exist_ok=True)
-    paths.policy.write_text(json.dumps(source_policy(request.policy)))
+    paths.policy.write_text(json.dumps(source_policy(request.policy, request.bases)))
     given = paths.request / DOCKER_CONFIG_FILE
     auths = json.loads(given.read_text()).get("auths", {}) if given.is_file() else {}
     # Nothing but auths: credsStore and credHelpers would name programs to run.

@@ -68,6 +68,9 @@ def _dockerfile(request: BuildRequest, moment: Moment) -> Iterator[str]:
         yield f"target={request.target}"
     for arg in request.args:
         yield f"build-arg:{arg.name}={arg.value}"
+    for image in request.images:
+        # A named context passes the source policy as FROM does.
+        yield f"context:{image.name}=docker-image://{image.reference}"
     if moment.told:
         yield f"build-arg:{EPOCH_ARG}={moment.seconds}"
     if request.no_cache:

@@ -7,9 +7,10 @@ inwards by DNS or a redirect is the firewall's part (manifests/base/buildkit/bou
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from keelway.api.buildrequest import Policy
+from keelway.api.buildrequest import Material, Policy
 
 # The identifiers of sources elsewhere: docker-image://host/..., https://[user@]host/..., git://host/...
 # The others (local://, oci-layout://) name what buildctl itself offers.
@@ -27,8 +28,11 @@ _INTERNAL_HOSTS = (
 )
 
 
-def source_policy(policy: Policy) -> dict[str, Any]:
-    """The policy as BuildKit's --source-policy-file wants it."""
+def source_policy(policy: Policy, bases: Iterable[Material] = ()) -> dict[str, Any]:
+    """The policy as BuildKit's --source-policy-file wants it; `bases` are read at the digests given.
+
+    A source that was converted is judged anew, by all rules.
+    """
     registry = re.escape(policy.registry)
     own = re.escape(policy.own_repositories)
     return {
@@ -38,8 +42,18 @@ def source_policy(policy: Policy) -> dict[str, Any]:
             _rule("DENY", f"{_SCHEME}{registry}{_END}"),
             _rule("ALLOW", f"^docker-image://{own}"),
             *(_rule("ALLOW", f"^docker-image://{re.escape(tool)}(@|$)") for tool in policy.tools),
+            *(_pin(base) for base in bases),
         ],
     }
+
+
+def _pin(base: Material) -> dict[str, Any]:
+    """The tag stays in the name, so that the build's steps tell which image it was (as in docs/build-repro.md there).
+
+    A regular expression, for of an EXACT selector BuildKit takes the selector itself as what to convert to.
+    """
+    rule = _rule("CONVERT", f"^docker-image://{re.escape(base.reference)}$")
+    return {**rule, "updates": {"identifier": f"docker-image://{base.reference}@{base.digest}"}}
 
 
 def _rule(action: str, pattern: str) -> dict[str, Any]:

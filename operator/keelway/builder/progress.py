@@ -18,6 +18,11 @@ _LOG_BYTES = 32 * 1024
 _TEXT_LINES = 200
 # Stage names hold no bracket, and steps of other kinds have their instruction where FROM stands here.
 _FROM = re.compile(r"(?:\[[^\]]*\] FROM |docker-image://)(\S+)@(sha256:[0-9a-f]{64})")
+_CONTEXT = re.compile(r"\[context [^\]]*\] (\S+)@(sha256:[0-9a-f]{64})")
+# BuildKit looks up what the Dockerfile names, so this has a digest where the Dockerfile has one.
+_ASKED = re.compile(
+    r"(?:\[[^\]]*internal\] )?(?:load metadata for |resolve image config for (?:docker-image://)?)(\S+)"
+)
 _ERROR = "error: "
 # Its faults end no build: a cache that is not there yet, or cannot be pushed (ignore-error).
 _CACHE_STEPS = ("importing cache manifest from ", "exporting cache to ")
@@ -91,10 +96,21 @@ class Progress:
         return None
 
     def materials(self) -> tuple[Material, ...]:
-        """The images that the build reads, with the digests their names led to, each once."""
-        found = (_FROM.fullmatch(step.name) for step in self.steps.values())
-        pairs = dict.fromkeys((match[1], match[2]) for match in found if match)
-        return tuple(Material(reference=reference, digest=digest) for reference, digest in pairs)
+        """The images that the build reads, with the digests their names led to, each once.
+
+        One that the Dockerfile, or a named context, gives by its digest has that in its reference too.
+        """
+        asked = {match[1] for step in self.steps.values() if (match := _ASKED.fullmatch(step.name))}
+        found: dict[tuple[str, str], None] = {}
+        for step in self.steps.values():
+            context = _CONTEXT.fullmatch(step.name)
+            match = context or _FROM.fullmatch(step.name)
+            if match is None:
+                continue
+            at_digest = f"{match[1]}@{match[2]}"
+            fixed = at_digest in asked and match[1] not in asked
+            found[at_digest if context or fixed else match[1], match[2]] = None
+        return tuple(Material(reference=reference, digest=digest) for reference, digest in found)
 
     def _take_vertex(self, vertex: Mapping[str, Any]) -> None:
         step = self.steps.setdefault(str(vertex.get("digest")), Vertex())

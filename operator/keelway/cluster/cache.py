@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from keelway.api.labels import IMAGE_UID_LABEL
-from keelway.api.resources import APPS, Resource
+from keelway.api.resources import APPS, IMAGES, Resource
 from keelway.cluster import indexes
 from keelway.cluster.relevance import LAST_APPLIED, fingerprint
 from keelway.cluster.watched import WATCHED, Watched
@@ -113,6 +113,15 @@ class Cache:
     def apps_following(self, namespace: str, image: str) -> Sequence[str]:
         """Names of the Apps that run that Image."""
         return sorted(name for _, name in self._indexed.get((APPS, indexes.following(namespace, image)), ()))
+
+    def images_using(self, namespace: str, image: str) -> Sequence[str]:
+        """Names of the Images that build from that Image."""
+        return sorted(name for _, name in self._indexed.get((IMAGES, indexes.following(namespace, image)), ()))
+
+    def images_used_by(self, namespace: str, image: str) -> Sequence[str]:
+        """Names of the Images that that Image builds from."""
+        entry = self._entries[IMAGES].get((namespace, image))
+        return indexes.followed(entry.keys) if entry is not None else ()
 
     def known(self, resource: Resource) -> Sequence[Known]:
         """Names, uids and versions of a kind: what the sweep compares with the API server's."""

@@ -4,7 +4,7 @@ Read from raw objects, for what was stored under another schema is kept as well:
 that is listed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -21,8 +21,13 @@ def keys_of(resource: Resource, obj: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def following(namespace: str, image: str) -> str:
-    """The key of the Apps that run that Image."""
+    """The key of the Apps that run that Image, and of the Images that build from it."""
     return f"{namespace}/{image}"
+
+
+def followed(keys: Sequence[str]) -> Sequence[str]:
+    """The Images that an object with these keys follows."""
+    return tuple(key.partition("/")[2] for key in keys if "/" in key)
 
 
 def last_part(repository: str) -> str:
@@ -44,7 +49,11 @@ def _of_build(obj: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _of_image(obj: Mapping[str, Any]) -> tuple[str, ...]:
     repository = _inside(obj, "spec", "repository")
-    return (last_part(repository if isinstance(repository, str) else obj["metadata"]["name"]),)
+    pushes_to = last_part(repository if isinstance(repository, str) else obj["metadata"]["name"])
+    used = _inside(obj, "spec", "build", "images")
+    names = [_inside(one, "image") for one in used] if isinstance(used, list) else []
+    namespace = obj["metadata"]["namespace"]
+    return (pushes_to, *dict.fromkeys(following(namespace, name) for name in names if isinstance(name, str)))
 
 
 def _inside(obj: Any, *path: str) -> Any:

@@ -6,14 +6,16 @@ from typing import Any
 from keelway.api.labels import IMAGE_LABEL, IMAGE_NAMESPACE_LABEL
 from keelway.api.resources import APPS, BUILDS, IMAGES, Resource
 from keelway.cluster.cache import Cache, controller_of
+from keelway.reconcile.graph import reachable
 from keelway.reconcile.outcome import Key
 
 
 def keys_of(resource: Resource, obj: Mapping[str, Any], cache: Cache) -> Iterator[Key]:
     """The keys to look at when the object changed, came or went.
 
-    Apps and Images stand for themselves, an Image also for the Apps that follow it, a Build for its Image; other
-    children for their owner: by label across namespaces (Jobs, pods), else by controller.
+    Apps and Images stand for themselves, an Image also for the Apps that follow it and the Images that build from it
+    (and from those, for it may have closed a circle of them, or opened one), a Build for its Image; other children for
+    their owner: by label across namespaces (Jobs, pods), else by controller.
     """
     metadata = obj["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
@@ -22,6 +24,8 @@ def keys_of(resource: Resource, obj: Mapping[str, Any], cache: Cache) -> Iterato
     elif resource == IMAGES:
         yield Key("Image", namespace, name)
         yield from (Key("App", namespace, app) for app in cache.apps_following(namespace, name))
+        users = reachable(name, lambda one: cache.images_using(namespace, one))
+        yield from (Key("Image", namespace, user) for user in users)
     elif resource == BUILDS:
         image = (obj.get("spec") or {}).get("image")
         if isinstance(image, str):  # else stored under another schema

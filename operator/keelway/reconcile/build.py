@@ -38,7 +38,6 @@ from keelway.status.build import (
     version_status,
     warned,
 )
-from keelway.status.image import Stage
 from keelway.status.job import (
     Passed,
     TestResult,
@@ -50,6 +49,7 @@ from keelway.status.job import (
     report_failure,
     test_result,
 )
+from keelway.status.observed import Stage
 from keelway.status.user import check_user, uid_for_name
 
 

@@ -44,6 +44,10 @@ class Credentials:
             return await self.keyring(namespace, secrets)
         return Keyring.parse(json.dumps({"auths": await self._users(namespace, secrets)}))
 
+    def own_keyring(self) -> Keyring:
+        """The operator's credentials alone, for what the administrator has named: mirrors."""
+        return Keyring.parse(json.dumps({"auths": self._own()}))
+
     async def _users(self, namespace: str, secrets: tuple[str, ...]) -> dict[str, Any]:
         auths: dict[str, Any] = {}
         for name in secrets:

@@ -1,9 +1,9 @@
 """PURE: what an Image needs next, decided from its records alone; `image.py` does it.
 
 The rules, first match wins: a running build ends, unless its spec was changed under it; one that still waits gives way
-to a newer revision; what is in quarantine is not built again, whoever asks; a request is honoured once; the same inputs
+to newer inputs; what is in quarantine is not built again, whoever asks; a request is honoured once; the same inputs
 are not built again; what was let out of quarantine is; a failure that lies outside is tried again after a pause;
-anything else is a new build.
+a change of base images waits for the Images above to settle; anything else is a new build.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ from keelway.api.image import Image
 from keelway.children.names import BUILD_REQUESTED
 from keelway.status import quarantine
 from keelway.status.build import Asked, Inputs, ended, retryable, succeeded
-from keelway.status.image import ImageObserved
+from keelway.status.observed import ImageObserved
 
 RETRY_FIRST: Final = timedelta(seconds=10)
 RETRY_MOST: Final = timedelta(minutes=10)
+UPSTREAM_AGAIN: Final = timedelta(seconds=30)
+"""How soon it is looked again whether the Images above have settled: one that fails wakes nobody."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Rest:
-    """Nothing to do; `until` is when a failed build is tried again."""
+    """Nothing to do; `until` is when a failed build is tried again, or Images above are looked at again."""
 
     until: datetime | None = None
 
@@ -71,15 +73,23 @@ def decide(image: Image, observed: ImageObserved, inputs: Inputs, now: datetime)
         return Create(BuildReason.RELEASED) if quarantine.is_over(last) else _after_failure(last, now)
     if good is not None and inputs.made(good):
         return Rest()
-    same_spec = last is not None and Asked.by_build(last) == inputs.asked
-    return Create(BuildReason.SOURCE_CHANGED if same_spec else BuildReason.SPEC_CHANGED)
+    reason = _reason(last, inputs)
+    if reason is BuildReason.BASE_IMAGE_CHANGED and observed.upstream_by is not None and now < observed.upstream_by:
+        return Rest(until=min(observed.upstream_by, now + UPSTREAM_AGAIN))
+    return Create(reason)
+
+
+def _reason(last: Build | None, inputs: Inputs) -> BuildReason:
+    if last is None or Asked.by_build(last) != inputs.asked:
+        return BuildReason.SPEC_CHANGED
+    return BuildReason.BASE_IMAGE_CHANGED if inputs.asks(last) else BuildReason.SOURCE_CHANGED
 
 
 def _superseded(newest: Build, observed: ImageObserved, inputs: Inputs) -> bool:
-    """A running build ends although the source has moved on, or a busy branch would never get one."""
+    """A running build ends although source or bases have moved on, or a busy branch would never get one."""
     if Asked.by_build(newest) != inputs.asked:
         return True
-    return not observed.started and newest.spec.revision != inputs.revision
+    return not observed.started and not inputs.made(newest)
 
 
 def open_request(image: Image, observed: ImageObserved) -> str | None:

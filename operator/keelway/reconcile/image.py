@@ -2,12 +2,11 @@
 
     source -> revision -> Build record -> Job -> pushed by digest -> tests -> version's tag -> status.latest
 
-`decide.py` says what comes next, `build.py` brings a build further, `status/image.py` sums up. A pass may end anywhere
-and be repeated: everything is found again in the records.
+`observe.py` looks, `decide.py` says what comes next, `build.py` brings a build further, `status/image.py` sums up. A
+pass may end anywhere and be repeated: everything is found again in the records.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -18,24 +17,23 @@ from keelway.api.resources import BUILDS, IMAGES, JOBS, PODS
 from keelway.children import names
 from keelway.cluster.client import Cluster
 from keelway.cluster.events import Events
-from keelway.cluster.indexes import last_part
 from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.build import Builds
-from keelway.reconcile.decide import Attend, Cancel, Create, Decision, decide, open_request
+from keelway.reconcile.decide import Attend, Cancel, Create, Decision, decide
 from keelway.reconcile.jobs import Jobs
+from keelway.reconcile.observe import Observer
 from keelway.reconcile.outcome import Key, Outcome
 from keelway.reconcile.places import Places
 from keelway.reconcile.records import Records, beyond_limit
-from keelway.reconcile.repository import check_unique, repository
 from keelway.reconcile.serving import Serving
-from keelway.reconcile.source import Sources
 from keelway.reconcile.statuses import write_invalid, write_status
 from keelway.settings import Settings
 from keelway.status import quarantine
-from keelway.status.build import SUPERSEDED, Asked, Failure, Inputs, built, ended, succeeded
+from keelway.status.build import SUPERSEDED, Failure, built, ended, succeeded
 from keelway.status.conditions import READY, find
 from keelway.status.diagnosis import Finding, diagnose_pending
-from keelway.status.image import ImageObserved, Stage, image_status, shown_problem, suspended_status
+from keelway.status.image import image_status, shown_problem, suspended_status
+from keelway.status.observed import ImageObserved, Stage
 
 # Seconds: a pod that is given no node makes no event, also when `status/job.py` gives it up.
 _LOOK_AGAIN: Final[Mapping[Stage | None, float]] = MappingProxyType({Stage.BUILDING: 60.0, Stage.TESTING: 60.0})
@@ -47,7 +45,7 @@ class ImageReconciler:
 
     cluster: Cluster
     records: Records
-    sources: Sources
+    observer: Observer
     builds: Builds
     serving: Serving
     jobs: Jobs
@@ -59,7 +57,7 @@ class ImageReconciler:
     async def __call__(self, key: Key) -> Outcome:
         raw = self.cluster.cache.get(IMAGES, key.namespace, key.name)
         if raw is None or "deletionTimestamp" in raw["metadata"]:
-            self.sources.forget(key.namespace, key.name)
+            self.observer.forget(key)
             await self._remove_jobs(key)
             return Outcome()
         try:
@@ -74,7 +72,7 @@ class ImageReconciler:
         return await self._pass(raw, image)
 
     async def _pass(self, raw: dict[str, Any], image: Image) -> Outcome:
-        before = observed = await self._look(image)
+        before = observed = await self.observer.look(image)
         decision: Decision | None = None
         try:
             observed = await self._release(raw, image, observed)
@@ -118,7 +116,7 @@ class ImageReconciler:
 
     async def _pass_suspended(self, raw: dict[str, Any], image: Image) -> Outcome:
         """Nothing begins, but a build that runs goes on to its end: its Job and Secrets must not stay."""
-        before = observed = self._recorded(image)
+        before = observed = self.observer.recorded(image)
         newest = observed.newest
         if newest is not None and not ended(newest) and observed.started:
             try:
@@ -126,7 +124,7 @@ class ImageReconciler:
                 observed = replace(observed, builds=self.records.of(image), stage=stage)
             except KeelwayError as error:
                 observed = replace(observed, builds=self.records.of(image), problem=error)
-        target = self._with_target(image, observed).target
+        target = self.observer.with_target(image, observed).target
         observed = await self.serving.settle(image, replace(observed, target=target))
         try:
             await self._write_status(raw, image, suspended_status(image, observed, self.clock()).to_dict())
@@ -137,34 +135,6 @@ class ImageReconciler:
         if problem is not None:
             raise problem
         return Outcome(self._come_back(observed, None))
-
-    def _recorded(self, image: Image) -> ImageObserved:
-        records = self.records.of(image)
-        return ImageObserved(builds=records, started=bool(records) and self.builds.started(records[-1]))
-
-    async def _look(self, image: Image) -> ImageObserved:
-        """The records, and what should be built; a source that cannot be resolved is a finding, not the end."""
-        await self.records.catch_up(image)
-        observed = self._recorded(image)
-        observed = self._with_target(image, observed)
-        if observed.target is None:
-            return observed
-        try:
-            afresh = open_request(image, observed) is not None
-            resolved = await self.sources.resolve(image, afresh=afresh)
-        except KeelwayError as error:
-            return replace(observed, problem=error, source_problem=error)
-        inputs = Inputs(Asked.by_image(image, observed.target), resolved.revision)
-        return replace(observed, inputs=inputs, next_check=resolved.next_check, git_tag=resolved.git_tag)
-
-    def _with_target(self, image: Image, observed: ImageObserved) -> ImageObserved:
-        """The repository that is the Image's to push to, or why there is none."""
-        try:
-            target = repository(image, self.settings)
-            check_unique(image, target, self._rivals(image, target), self.settings)
-        except KeelwayError as error:
-            return replace(observed, problem=error)
-        return replace(observed, target=target)
 
     async def _release(self, raw: dict[str, Any], image: Image, observed: ImageObserved) -> ImageObserved:
         """Lift the quarantines that a new request names, and those that a corrected test has answered."""
@@ -179,14 +149,6 @@ class ImageReconciler:
         for build in lifted:
             await self.builds.release(build)
         return replace(observed, builds=self.records.of(image) if lifted else observed.builds, release=request)
-
-    def _rivals(self, image: Image, target: str) -> Iterator[Image]:
-        """The Images that may push to the same repository; two with default repositories never do."""
-        for raw in self.cluster.cache.indexed(IMAGES, last_part(target)):
-            if image.spec.repository is None and "repository" not in (raw.get("spec") or {}):
-                continue
-            with contextlib.suppress(Terminal):
-                yield Image.parse(raw)
 
     def _decide(self, image: Image, observed: ImageObserved) -> Decision | None:
         if observed.inputs is not None:
@@ -208,7 +170,9 @@ class ImageReconciler:
                 build = await self.records.create(image, observed, decision, observed.inputs)
                 stage = await self.builds.advance(image, build)
         observed = replace(observed, builds=self.records.of(image), stage=stage)
-        observed = replace(observed, finding=self._finding(image, observed))
+        newest = observed.newest
+        place = self.places.place(newest.metadata.uid) if newest is not None and stage is Stage.QUEUED else None
+        observed = replace(observed, place=place, finding=self._finding(image, observed))
         if isinstance(decision, Attend) and stage is None and observed.inputs is not None:
             return await self._again(image, observed)
         return observed
@@ -281,7 +245,8 @@ class ImageReconciler:
         self.places.wake_next()
 
     def _come_back(self, observed: ImageObserved, decision: Decision | None) -> float | None:
-        times = [time for time in (observed.next_check, getattr(decision, "until", None)) if time is not None]
+        asked = (observed.next_check, observed.bases_again, getattr(decision, "until", None))
+        times = [time for time in asked if time is not None]
         delays = [max(0.0, (time - self.clock()).total_seconds()) for time in times]
         if observed.stage in _LOOK_AGAIN:
             delays.append(_LOOK_AGAIN[observed.stage])

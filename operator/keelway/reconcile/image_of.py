@@ -1,19 +1,17 @@
 """Which image an App is to run: the latest version of an Image beside it, or a reference by its digest."""
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from keelway.api.app import App
-from keelway.api.image import LatestImage
-from keelway.api.resources import DEPLOYMENTS, IMAGES
+from keelway.api.resources import DEPLOYMENTS
+from keelway.budget import Postponed
 from keelway.children import names
 from keelway.children.context import RunImage
 from keelway.cluster.cache import Cache, is_controlled_by
 from keelway.errors import KeelwayError, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
+from keelway.reconcile.versions import latest_version
 from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
 from keelway.status.app import IMAGE_READY
@@ -45,18 +43,7 @@ class ImageFinder:
         return self._known(app, app.spec.image.reference) or await self._of_reference(app, app.spec.image.reference)
 
     def _of_image(self, app: App, name: str) -> RunImage:
-        raw = self.cache.get(IMAGES, app.metadata.namespace, name)
-        if raw is None:
-            raise Waiting(
-                "ImageNotFound",
-                f"There is no Image {name} in {app.metadata.namespace}. Create it; work goes on by itself then.",
-            )
-        latest = _latest(raw)
-        if latest is None:
-            raise Waiting(
-                "NoVersionYet",
-                f"Image {name} has no version yet. `kubectl describe image/{name}` shows how far it is.",
-            )
+        latest = latest_version(self.cache, app.metadata.namespace, name)
         security = (app.spec.security, app.spec.security_context)
         check_user(*security, latest.user, latest.run_as_user)
         uid = uid_for_name(latest.user, latest.run_as_user) if must_be_non_root(*security) else None
@@ -83,7 +70,7 @@ class ImageFinder:
             keyring = await self.credentials.keyring_for(reference, app.metadata.namespace, secrets)
             digest = await self.registry.resolve(reference, keyring)
             config = await self.registry.image_config(reference.at(digest), keyring)
-        except Terminal:
+        except (Terminal, Postponed):
             raise
         except KeelwayError as error:
             # The node may have credentials, or the image, that the operator has not: let it try.
@@ -91,15 +78,6 @@ class ImageFinder:
             return Found(RunImage(asked, asked=asked), note=note)
         check_user(app.spec.security, app.spec.security_context, config.user, None)
         return Found(RunImage(str(reference.at(digest)), asked=asked))
-
-
-def _latest(raw: dict[str, Any]) -> LatestImage | None:
-    status = raw.get("status")
-    latest = status.get("latest") if isinstance(status, dict) else None
-    # What cannot be read its Image's own pass writes anew.
-    with contextlib.suppress(ValidationError):
-        return LatestImage.model_validate(latest) if latest else None
-    return None
 
 
 def _same_user(deployment: dict[str, Any], app: App) -> bool:

@@ -18,7 +18,7 @@ from keelway.children import names
 from keelway.cluster.cache import Cache, is_controlled_by
 from keelway.cluster.indexes import OPEN
 from keelway.errors import Terminal
-from keelway.reconcile.admission import WaitingBuild, admitted
+from keelway.reconcile.admission import WaitingBuild, coarse, order
 from keelway.reconcile.outcome import Key
 from keelway.settings import Settings
 from keelway.status.build import built
@@ -39,6 +39,7 @@ class Places:
         self._taken: dict[str, str] = {}
         self._turns: dict[str, None] = {}  # namespaces, the one that got a place last at the end
         self._stuck: set[str] = set()
+        self._told: dict[str, int] = {}  # uid -> how many were before it, coarsely, as its Image was told
 
     @contextmanager
     def taking(self, image: Image, build: Build) -> Iterator[bool]:
@@ -48,7 +49,9 @@ class Places:
         """
         uid = build.metadata.uid
         self._stuck.discard(uid)
-        if uid not in self._admitted(self._waiting_builds()):
+        following = self._order(self._waiting_builds())
+        if uid not in following[: self._free()]:
+            self._tell(uid, following)
             yield False
             return
         namespace = image.metadata.namespace
@@ -74,20 +77,44 @@ class Places:
     def wake_next(self) -> None:
         """A place may have become free: wake the Images whose builds may start now."""
         waiting = self._waiting_builds()
-        admitted_now = self._admitted(waiting)
+        following = self._order(waiting)
+        free = self._free()
+        concerned = {uid for place, uid in enumerate(following) if place < free or self._has_news(uid, place)}
         for build in waiting:
-            if build.metadata.uid in admitted_now:
+            if build.metadata.uid in concerned:
                 self._wake(Key("Image", build.metadata.namespace, build.spec.image))
 
-    def _admitted(self, builds: Sequence[Build]) -> frozenset[str]:
-        self._stuck &= {build.metadata.uid for build in builds}
+    def place(self, uid: str) -> int | None:
+        """How many builds are before one that waits, in coarse steps. It only ever falls, so that a status that tells
+        it is written a few times, however long the queue is and whoever joins it."""
+        return self._told.get(uid)
+
+    def _tell(self, uid: str, following: Sequence[str]) -> None:
+        place = coarse(following.index(uid)) if uid in following else None
+        if place is not None:
+            self._told[uid] = min(place, self._told.get(uid, place))
+
+    def _has_news(self, uid: str, place: int) -> bool:
+        return uid in self._told and coarse(place) < self._told[uid]
+
+    def _free(self) -> int:
+        return max(0, self._settings.max_builds - len(self._busy()))
+
+    def _busy(self) -> list[str]:
+        """The namespace of each build that has a place."""
+        return [*self._running(), *self._taken.values()]
+
+    def _order(self, builds: Sequence[Build]) -> list[str]:
+        """The uids of the builds that could start, the next one first."""
+        uids = {build.metadata.uid for build in builds}
+        self._stuck &= uids
+        self._told = {uid: place for uid, place in self._told.items() if uid in uids}
         waiting = [
             WaitingBuild(build.metadata.uid, build.metadata.namespace, _created(build), self._priority(build))
             for build in builds
             if build.metadata.uid not in self._stuck
         ]
-        running = [*self._running(), *self._taken.values()]
-        return admitted(waiting, running, self._settings.max_builds, tuple(self._turns))
+        return list(order(waiting, self._busy(), tuple(self._turns)))
 
     def _running(self) -> list[str]:
         jobs = self._cache.list(JOBS, self._settings.builds_namespace)

@@ -26,7 +26,7 @@ from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
 from keelway.status import quarantine
 from keelway.status.build import Asked, Inputs, ended, succeeded, version_of
-from keelway.status.image import ImageObserved
+from keelway.status.observed import ImageObserved
 
 # Nobody has built a hundred million times: what looks so was put there by hand.
 _NUMBERED_TAG: Final = re.compile(r"(v|build-)([1-9][0-9]{0,7})")
@@ -144,6 +144,8 @@ def _record(image: Image, number: int, version: str, decision: Create, inputs: I
         tests=asked.tests,
         repository=asked.repository,
         push_secret_ref=asked.push_secret_ref,
+        bases=inputs.bases,
+        images=inputs.images,
     )
     owner = {
         "apiVersion": API_VERSION,

@@ -10,6 +10,7 @@ from typing import Final
 
 from keelway.api import buildrequest, quantity
 from keelway.api.build import Build
+from keelway.api.buildoptions import BuildLimits, BuildOptions, BuildSecret
 from keelway.api.buildrequest import (
     BuildArg,
     BuildkitEndpoint,
@@ -18,9 +19,11 @@ from keelway.api.buildrequest import (
     Caps,
     Identity,
     Limits,
+    Material,
+    NamedImage,
     Policy,
 )
-from keelway.api.image import BuildLimits, BuildOptions, BuildSecret, Image
+from keelway.api.image import Image
 from keelway.api.options import CacheMode
 from keelway.api.resources import NAMESPACES
 from keelway.children import names
@@ -108,6 +111,8 @@ class Requests:
             buildkit=BuildkitEndpoint(address=address, server_name=server_name),
             timeout_seconds=options.timeout_seconds,
             limits=_limits(options.resources.limits, settings.build_memory),
+            bases=tuple(Material(reference=base.reference, digest=base.digest) for base in build.spec.bases),
+            images=tuple(NamedImage(name=one.name, reference=one.reference) for one in build.spec.images),
             allowed_networks=tuple(str(network) for network in settings.allowed_networks),
             caps=Caps(),
             network=options.network,

@@ -19,7 +19,8 @@ from keelway.registry.client import Registry
 from keelway.registry.reference import Reference
 from keelway.status import quarantine
 from keelway.status.build import succeeded, version_of
-from keelway.status.image import ImageObserved, latest_image, of_record
+from keelway.status.image import latest_image, of_record
+from keelway.status.observed import ImageObserved
 
 _NAMED: Final = 5
 _UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)

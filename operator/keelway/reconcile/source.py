@@ -7,7 +7,7 @@ An `inline` or `http` source says so itself; a ConfigMap is read and a git ref r
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,9 @@ from keelway.api.buildrequest import GitRequest, HttpRequest, RequestFile, Sourc
 from keelway.api.image import Image
 from keelway.api.resources import CONFIG_MAPS
 from keelway.api.source import ConfigMapSource, GitSource, InlineSource, Source
+from keelway.budget import Postponed, is_busy, spread
 from keelway.cluster.client import Cluster
-from keelway.errors import Waiting
+from keelway.errors import KeelwayError, Transient, Waiting
 from keelway.reconcile.secrets import secret_data
 from keelway.sources import git
 from keelway.sources.credentials import Credentials
@@ -28,12 +29,14 @@ class Resolved:
     """A source at a revision: a git commit, or `sha256:...` of the content.
 
     `next_check` is None where it is fixed; `git_tag` is the tag that a git source's revision names, if it is one.
+    `problem`: the host would not say what it is now, so it is what it was.
     """
 
     source: Source
     revision: str
     next_check: datetime | None = None
     git_tag: str | None = None
+    problem: KeelwayError | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,26 @@ class Sources:
         self._known: dict[tuple[str, str], _Known] = {}
 
     async def resolve(self, image: Image, *, afresh: bool = False) -> Resolved:
-        """The revision now; `afresh` asks although it is not yet time. Raises Waiting or Terminal."""
+        """The revision now; `afresh` asks although it is not yet time. Raises Waiting (also Postponed) or Terminal."""
         name = (image.metadata.namespace, image.metadata.name)
         known = self._known.pop(name, None)
         if known is None or afresh or not known.is_of(image) or self._is_due(known.resolved):
-            known = _Known(image.metadata.uid, await self._look(image))
+            known = _Known(image.metadata.uid, await self._look_or_stay(image, known))
         self._known[name] = known
         return known.resolved
+
+    async def _look_or_stay(self, image: Image, known: _Known | None) -> Resolved:
+        """The revision now. A host that would answer later says nothing of the revision: it stays as it is known."""
+        try:
+            return await self._look(image)
+        except (Waiting, Transient) as error:
+            if known is None or not known.is_of(image) or not is_busy(error):
+                raise
+            # Whose turn it is not is told nothing new.
+            problem = known.resolved.problem if isinstance(error, Postponed) else error
+            asked = error.retry_after
+            next_check = self._next_check(image) if asked is None else self._clock() + timedelta(seconds=asked)
+            return replace(known.resolved, next_check=next_check, problem=problem)
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop what is known of an Image that is gone."""
@@ -121,7 +137,7 @@ class Sources:
         return Resolved(source, ref.commit, None if pinned else self._next_check(image), ref.tag)
 
     def _next_check(self, image: Image) -> datetime:
-        return self._clock() + timedelta(seconds=image.spec.poll.interval_seconds)
+        return self._clock() + timedelta(seconds=spread(image.spec.poll.interval_seconds))
 
     async def _config_map_files(self, namespace: str, source: ConfigMapSource) -> tuple[RequestFile, ...]:
         found = await self._cluster.get(CONFIG_MAPS, namespace, source.name)

@@ -4,22 +4,19 @@ The operator resolves tags, reads image configs and moves tags with it, build Jo
 """
 
 import asyncio
-import contextlib
-import hashlib
-import json
-import platform
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 import httpx
 
+from keelway.budget import Budget
 from keelway.errors import NotFound
 from keelway.registry.credentials import Keyring
+from keelway.registry.documents import ImageConfig, config_of, digest_of, for_this_platform, items, mapping, parsed
 from keelway.registry.faults import (
     bad_redirect,
     digest_mismatch,
@@ -47,35 +44,30 @@ _ACCEPT = ", ".join((*_INDEXES, *_MANIFESTS))
 OPERATION_SECONDS = 60
 # The most a registry must take for a manifest (distribution-spec, "Pushing Manifests"); configs are alike.
 _MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-# docs/attestations/attestation-storage.md of BuildKit: what has it is no image, whatever platform it names.
-_REFERENCE_TYPE = "vnd.docker.reference.type"
 _PAGE = 1000
 _MAX_TAGS = 100_000
 # All pages of a list together; 100,000 tags at their longest (128 characters) fit.
 _MAX_TAGS_BYTES = 16 * 1024 * 1024
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MAX_ETAG_CHARACTERS = 256
 
 
 @dataclass(frozen=True)
-class ImageConfig:
-    """What of an image's config matters here: `user` as written by USER, empty for root; `created` and `revision` (the
-    OCI label) where it has them.
-    """
+class Seen:
+    """What a tag named when it was last looked at; `etag` spares the body of a registry that tells no digest."""
 
     digest: str
-    user: str
-    created: datetime | None = None
-    revision: str | None = None
+    etag: str | None = None
 
 
 class Registry:
     """Every registry, each under the keyring given: `async with Registry(insecure) as registry`.
 
     `insecure` are the host[:port]s spoken to by plain http; `endpoints` says where a host[:port] is reached that is
-    not where its name leads. `own` is the operator's registry: every other host is reached over `guard`, where there
-    is one. All methods raise Waiting (AddressRefused, HostNotFound, ConnectionFailed, TlsFailed, Unauthorized,
-    NotFound, RateLimited, RegistryRefused, UnexpectedRedirect, UnexpectedEncoding, UnreadableImage, TooManyTags) or
-    Transient (RegistryFailed, TimedOut, DigestMismatch, ConnectionFailed).
+    not where its name leads. `own` is the operator's registry, and `mirrors` are hosts that the administrator chose
+    too: every other is reached over `guard`, where there is one; all but `own` within their share of `budget`. All
+    methods raise Postponed, Waiting (AddressRefused, HostNotFound, ConnectionFailed, TlsFailed, Unauthorized, NotFound,
+    RateLimited, RegistryRefused, UnexpectedRedirect, UnexpectedEncoding, UnreadableImage, TooManyTags) or Transient
+    (RegistryFailed, TimedOut, DigestMismatch, ConnectionFailed).
     """
 
     def __init__(
@@ -84,11 +76,16 @@ class Registry:
         endpoints: Mapping[str, str] = MappingProxyType({}),
         own: str | None = None,
         guard: httpx.AsyncBaseTransport | None = None,
+        budget: Budget | None = None,
+        mirrors: Iterable[str] = (),
     ) -> None:
         self._insecure = insecure
+        self._own = own
+        self._budget = budget
         self._endpoints = endpoints
         self._tokens = Tokens()
-        self._wire = Wire(() if own is None else (self._at(own, own), self._at(own, self._endpoint(own))), guard)
+        trusted = [*mirrors, *((own,) if own is not None else ())]
+        self._wire = Wire([self._at(one, at) for one in trusted for at in (one, self._endpoint(one))], guard)
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,21 +97,25 @@ class Registry:
         """The digest of what the reference names now; one that has a digest is taken at its word."""
         if reference.digest is not None:
             return reference.digest
-        async with _in_time(reference):
-            digest = await self._head(reference, keyring)
-            return digest or _digest(await self._manifest(reference, keyring))
+        async with self._turn(reference):
+            return (await self._look(reference, keyring)).digest
+
+    async def look(self, reference: Reference, keyring: Keyring, last: Seen | None = None) -> Seen:
+        """The digest of what the tag names now, asked as cheaply as the registry allows; `last` is what it was."""
+        async with self._turn(reference):
+            return await self._look(reference, keyring, last)
 
     async def image_config(self, reference: Reference, keyring: Keyring) -> ImageConfig:
         """The config of the image, out of an index the one for Linux on this machine's architecture."""
-        async with _in_time(reference):
-            manifest = _parsed(await self._manifest(reference, keyring), reference)
+        async with self._turn(reference):
+            manifest = parsed(await self._manifest(reference, keyring), reference)
             if "manifests" in manifest:
-                reference = reference.at(_for_this_platform(manifest, reference))
-                manifest = _parsed(await self._manifest(reference, keyring), reference)
-            digest = _mapping(manifest.get("config")).get("digest")
+                reference = reference.at(for_this_platform(manifest, reference))
+                manifest = parsed(await self._manifest(reference, keyring), reference)
+            digest = mapping(manifest.get("config")).get("digest")
             if not is_digest(digest):
                 raise unreadable(str(reference), "has no config")
-            return _config(digest, _parsed(await self._blob(reference, digest, keyring), reference))
+            return config_of(digest, parsed(await self._blob(reference, digest, keyring), reference))
 
     async def tags(self, repository: Reference, keyring: Keyring) -> list[str]:
         """All tags of the repository, in the registry's order."""
@@ -122,21 +123,21 @@ class Registry:
         url: httpx.URL | None = self._url(repository, f"tags/list?n={_PAGE}")
         tags: list[str] = []
         size = 0
-        async with _in_time(repository):
+        async with self._turn(repository):
             while url is not None and len(tags) < _MAX_TAGS:
                 async with self._ask(Call("GET", url), scope) as response:
                     body = await _read(response, repository)
                 size += len(body)
                 if size > _MAX_TAGS_BYTES:
                     raise too_many_tags(repository.name)
-                tags += [tag for tag in _list(_parsed(body, repository).get("tags")) if isinstance(tag, str)]
+                tags += [tag for tag in items(parsed(body, repository).get("tags")) if isinstance(tag, str)]
                 url = _next_page(url, response)
         return tags
 
     async def tag(self, repository: Reference, digest: str, tag: str, keyring: Keyring) -> None:
         """Makes `tag` name the manifest `digest`; nothing is written where it does already."""
         wanted = Reference(repository.registry, repository.repository, tag)
-        async with _in_time(wanted):
+        async with self._turn(wanted):
             if await self._tagged(wanted, keyring) == digest:
                 return
             body, media_type = await self._manifest_and_type(repository.at(digest), keyring)
@@ -147,9 +148,20 @@ class Registry:
     async def _tagged(self, reference: Reference, keyring: Keyring) -> str | None:
         """The digest that a tag names now; None where the tag (or the repository) is not there."""
         try:
-            return await self.resolve(reference, keyring)
+            return (await self._look(reference, keyring)).digest
         except NotFound:
             return None
+
+    async def _look(self, reference: Reference, keyring: Keyring, last: Seen | None = None) -> Seen:
+        digest = await self._head(reference, keyring)
+        if digest is not None:
+            return Seen(digest)
+        headers = {"If-None-Match": last.etag} if last is not None and last.etag is not None else {}
+        call = self._call("GET", reference, f"manifests/{reference.identifier}", headers)
+        async with self._ask(call, Scope(reference, "pull", keyring.login(reference))) as response:
+            if last is not None and response.status_code == httpx.codes.NOT_MODIFIED:
+                return last
+            return Seen(digest_of(await _read(response, reference)), _etag(response))
 
     async def _head(self, reference: Reference, keyring: Keyring) -> str | None:
         call = self._call("HEAD", reference, f"manifests/{reference.identifier}")
@@ -164,7 +176,7 @@ class Registry:
         call = self._call("GET", reference, f"manifests/{reference.identifier}")
         async with self._ask(call, Scope(reference, "pull", keyring.login(reference))) as response:
             body = await _read(response, reference)
-        if (reference.digest or "").startswith("sha256:") and _digest(body) != reference.digest:
+        if (reference.digest or "").startswith("sha256:") and digest_of(body) != reference.digest:
             raise digest_mismatch(str(reference))
         return body, response.headers.get("content-type", _MANIFESTS[0])
 
@@ -172,9 +184,22 @@ class Registry:
         call = self._call("GET", reference, f"blobs/{digest}")
         async with self._ask(call, Scope(reference, "pull", keyring.login(reference))) as response:
             body = await _read(response, reference)
-        if _digest(body) != digest:
+        if digest_of(body) != digest:
             raise digest_mismatch(str(reference))
         return body
+
+    @asynccontextmanager
+    async def _turn(self, reference: Reference) -> AsyncIterator[None]:
+        """One operation, within the host's budget and within bounded time; operations are never nested."""
+        registry = reference.registry
+        # The operator's own registry is there for it.
+        budget = self._budget if registry != self._own else None
+        async with budget.turn(registry) if budget is not None else nullcontext():
+            try:
+                async with asyncio.timeout(OPERATION_SECONDS):
+                    yield
+            except TimeoutError as error:
+                raise timed_out(registry) from error
 
     @asynccontextmanager
     async def _ask(self, call: Call, scope: Scope) -> AsyncIterator[httpx.Response]:
@@ -184,7 +209,8 @@ class Registry:
         if response.status_code == httpx.codes.UNAUTHORIZED and origin_of(response.url) == origin_of(call.url):
             response = await self._authenticated(call, scope, response)
         try:
-            if not response.is_success:
+            unchanged = response.status_code == httpx.codes.NOT_MODIFIED and "If-None-Match" in call.headers
+            if not response.is_success and not unchanged:
                 raise refused(response, scope.reference.name, scope.login)
             yield response
         finally:
@@ -201,8 +227,10 @@ class Registry:
             self._tokens.put(scope, *given)
         return response
 
-    def _call(self, method: str, reference: Reference, path: str) -> Call:
-        return Call(method, self._url(reference, path), {"Accept": _ACCEPT}, follow=True)
+    def _call(
+        self, method: str, reference: Reference, path: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Call:
+        return Call(method, self._url(reference, path), {"Accept": _ACCEPT, **headers}, follow=True)
 
     def _url(self, reference: Reference, path: str) -> httpx.URL:
         base = self._at(reference.registry, self._endpoint(reference.registry))
@@ -221,13 +249,9 @@ class Registry:
             raise invalid_host(host) from error
 
 
-@asynccontextmanager
-async def _in_time(reference: Reference) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(OPERATION_SECONDS):
-            yield
-    except TimeoutError as error:
-        raise timed_out(reference.registry) from error
+def _etag(response: httpx.Response) -> str | None:
+    etag: str = response.headers.get("etag", "")
+    return etag if 0 < len(etag) <= _MAX_ETAG_CHARACTERS else None
 
 
 async def _read(response: httpx.Response, reference: Reference) -> bytes:
@@ -244,51 +268,3 @@ def _next_page(url: httpx.URL, response: httpx.Response) -> httpx.URL | None:
         return url.copy_with(raw_path=url.join(following).raw_path) if following else None
     except (httpx.InvalidURL, ValueError) as error:
         raise bad_redirect(host_of(url), "names a next page of tags that is no URL") from error
-
-
-def _digest(body: bytes) -> str:
-    return "sha256:" + hashlib.sha256(body).hexdigest()
-
-
-def _parsed(body: bytes, reference: Reference) -> Mapping[str, Any]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise unreadable(str(reference), "is described by no JSON") from error
-    if not isinstance(document, dict):
-        raise unreadable(str(reference), "is described by no JSON object")
-    return document
-
-
-def _config(digest: str, document: Mapping[str, Any]) -> ImageConfig:
-    config = _mapping(document.get("config"))
-    revision = _mapping(config.get("Labels")).get("org.opencontainers.image.revision")
-    created = None
-    with contextlib.suppress(TypeError, ValueError):
-        created = datetime.fromisoformat(document.get("created"))  # type: ignore[arg-type]
-    return ImageConfig(
-        digest,
-        str(config.get("User") or ""),
-        created if created is not None and created.tzinfo is not None else None,
-        revision if isinstance(revision, str) else None,
-    )
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
-
-
-def _for_this_platform(index: Mapping[str, Any], reference: Reference) -> str:
-    machine = platform.machine()
-    wanted = ("linux", _ARCHITECTURES.get(machine, machine))
-    for manifest in map(_mapping, _list(index["manifests"])):
-        if _REFERENCE_TYPE in _mapping(manifest.get("annotations")):
-            continue  # an attestation of one of the images, not an image
-        offered = _mapping(manifest.get("platform"))
-        if (offered.get("os"), offered.get("architecture")) == wanted and is_digest(manifest.get("digest")):
-            return str(manifest["digest"])
-    raise unreadable(str(reference), f"has nothing for {'/'.join(wanted)}")

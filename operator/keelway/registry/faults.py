@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import httpx
 
+from keelway.budget import retry_after
 from keelway.errors import Forbidden, KeelwayError, NotFound, Terminal, Transient, Waiting
 from keelway.registry.credentials import Login
 
-_MAX_RETRY_AFTER_SECONDS = 3600.0
 _MAX_SAID = 200
 
 
@@ -23,7 +23,7 @@ def refused(response: httpx.Response, name: str, login: Login | None) -> Keelway
         return Forbidden("Unauthorized", message)
     if status == 404:
         return NotFound("NotFound", f"{name} is not in the registry. Correct the reference, or push the image.")
-    wait = _retry_after(response)
+    wait = retry_after(response.headers)
     if status == 429:
         return Waiting("RateLimited", f"{host} limits the rate of requests. It is tried again later.", wait)
     if status >= 500:
@@ -118,11 +118,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("retry-after", "").strip()
-    return min(float(value), _MAX_RETRY_AFTER_SECONDS) if value.isdecimal() else None
 
 
 def _said(response: httpx.Response) -> str:

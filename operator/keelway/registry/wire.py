@@ -40,8 +40,8 @@ class Call:
 
 
 class Wire:
-    """`own` are URLs of the operator's registry: it is reached directly, and so is where it leads (its storage, its
-    token realm), for the administrator chose it. All else goes over `guard`, if there is one.
+    """`own` are URLs of the operator's registry and of mirrors: they are reached directly, and so is where they lead
+    (their storage, their token realm), for the administrator chose them. All else goes over `guard`, if there is one.
     """
 
     def __init__(self, own: Iterable[httpx.URL] = (), guard: httpx.AsyncBaseTransport | None = None) -> None:

@@ -5,14 +5,13 @@ Messages name the server as scheme, host and port only: a path or a query may ca
 
 import socket
 import ssl
-from email.utils import parsedate_to_datetime
 
 import httpcore
 import httpx
 
+from keelway.budget import retry_after
 from keelway.errors import Forbidden, KeelwayError, NotFound, Terminal, Transient, Waiting
 
-_MAX_RETRY_AFTER_SECONDS = 3600.0
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -24,6 +23,11 @@ def port_of(url: httpx.URL) -> int:
 def origin_of(url: httpx.URL) -> tuple[str, str, int]:
     """Scheme, host and port: what credentials belong to (RFC 6454)."""
     return url.scheme, url.host, port_of(url)
+
+
+def host_of(url: httpx.URL) -> str:
+    """host[:port] as image references have it, so that a server of both kinds has one name."""
+    return url.netloc.decode("ascii")
 
 
 def shown(url: httpx.URL) -> str:
@@ -96,7 +100,7 @@ def refused_by_server(response: httpx.Response, with_credentials: bool) -> Keelw
     if status in (404, 410):
         hint = "" if with_credentials else ", or name a Secret if it is private"
         return NotFound("NotFound", f"{where} has nothing at the URL ({status}). Correct the URL{hint}.")
-    wait = _retry_after(response)
+    wait = retry_after(response.headers)
     if status == 429:
         return Waiting("RateLimited", f"{where} limits the rate of requests. It is tried again later.", wait)
     if status >= 500:
@@ -130,16 +134,3 @@ def _tls_cause(error: BaseException | None) -> ssl.SSLError | None:
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
     return error
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Retry-After in seconds: it is a number or a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return min(float(value), _MAX_RETRY_AFTER_SECONDS)
-    try:
-        # Against the server's own clock, so that ours may differ.
-        wait = parsedate_to_datetime(value) - parsedate_to_datetime(response.headers["date"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    return min(max(wait.total_seconds(), 0.0), _MAX_RETRY_AFTER_SECONDS)

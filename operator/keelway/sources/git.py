@@ -87,16 +87,17 @@ async def resolve(url: str, revision: str | None, credentials: Credentials | Non
 
     A full commit id (40 hex digits) is taken as it is, as a ref of that name. A branch goes before a tag of the same
     name, as in `git clone -b`.
-    Raises as `GuardedHttp.stream` does, and Waiting RevisionNotFound, NotAGitRepository or GitRefused.
+    Raises as `GuardedHttp.stream` does, Postponed, and Waiting RevisionNotFound, NotAGitRepository or GitRefused.
     """
     if revision is not None and _COMMIT.fullmatch(revision):
         return Ref(revision, revision)
-    try:
-        async with asyncio.timeout(RESOLVE_SECONDS):
-            remote = await connect(url, credentials, http)
-            return await find(remote, revision)
-    except TimeoutError as error:
-        raise timed_out(httpx.URL(url)) from error
+    async with http.turn(url):
+        try:
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                remote = await connect(url, credentials, http)
+                return await find(remote, revision)
+        except TimeoutError as error:
+            raise timed_out(httpx.URL(url)) from error
 
 
 async def find(remote: Remote, revision: str | None) -> Ref:

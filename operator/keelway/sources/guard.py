@@ -6,18 +6,20 @@ followed here, each one checked anew. The environment's proxies are not used: th
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Self
 
 import httpx
 
+from keelway.budget import Budget
 from keelway.errors import Terminal
 from keelway.sources.addresses import Network
 from keelway.sources.credentials import Credentials
 from keelway.sources.faults import (
     bad_redirect,
+    host_of,
     insecure_redirect,
     invalid_url,
     of_redirect,
@@ -57,7 +59,8 @@ class Request:
 class GuardedHttp:
     """An HTTP client under a Guard: `async with GuardedHttp(guard) as http`."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, budget: Budget | None = None) -> None:
+        self._budget = budget
         self._client = httpx.AsyncClient(
             transport=GuardedTransport(guard.allowed, guard.plain_http),
             timeout=_TIMEOUT,
@@ -71,6 +74,10 @@ class GuardedHttp:
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
+
+    def turn(self, url: str) -> AbstractAsyncContextManager[None]:
+        """Around what is asked of the URL's host in one go. Raises Postponed, and Terminal InvalidUrl."""
+        return self._budget.turn(host_of(_parse(url))) if self._budget is not None else nullcontext()
 
     async def read(self, request: Request, max_bytes: int) -> tuple["Answer", bytes]:
         """The answer and its whole body; raises as `stream` does."""

@@ -6,9 +6,10 @@ Neighbours: `image.py` sums an Image's records up; `reconcile/build.py` makes wh
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from keelway.api.build import PENDING, Build, BuildStatus, BuildWarning, Material
+from keelway.api.build import PENDING, Build, BuildStatus, BuildWarning, Material, PinnedBase, PinnedImage
+from keelway.api.buildoptions import BuildOptions
 from keelway.api.buildrequest import BuildReport, LintWarning
-from keelway.api.image import BuildOptions, Image, TestSpec
+from keelway.api.image import Image, TestSpec
 from keelway.api.meta import Condition, ConditionStatus, LocalRef
 from keelway.api.options import Output
 from keelway.api.quarantine import Quarantine
@@ -58,14 +59,33 @@ class Asked:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is asked, of which revision of the source."""
+    """What is asked, of which revision of the source, on which base images."""
 
     asked: Asked
     revision: str
+    bases: tuple[PinnedBase, ...] = ()
+    """What base images are today, as far as their registries tell."""
+    images: tuple[PinnedImage, ...] = ()
+    """The latest versions of the Images that it builds from."""
 
     def made(self, build: Build) -> bool:
         """Whether the record is of these very inputs."""
+        return self.asks(build) and self._has_bases(build) and self._has_images(build)
+
+    def asks(self, build: Build) -> bool:
+        """Whether the record is of what is asked, of the same revision, perhaps with other base images."""
         return build.spec.revision == self.revision and Asked.by_build(build) == self.asked
+
+    def _has_bases(self, build: Build) -> bool:
+        """Of a base image that is not in the record nothing is known: that is no difference."""
+        used = used_bases(build)
+        return all(used.get(base.reference, base.digest) == base.digest for base in self.bases)
+
+    def _has_images(self, build: Build) -> bool:
+        """By digest: a version that is the same image as the last one changes nothing."""
+        return {(one.name, one.reference) for one in self.images} == {
+            (one.name, one.reference) for one in build.spec.images
+        }
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,15 @@ def succeeded(build: Build) -> bool:
 def failed(build: Build) -> bool:
     """Whether the record is closed without a version."""
     return _succeeded(build).status is FALSE
+
+
+def used_bases(build: Build) -> dict[str, str]:
+    """The digests of the base images by their references: as they were asked, where that is known, else as used.
+
+    Those that the Dockerfile itself gives by their digests are left out: they never change.
+    """
+    used = {one.reference: one.digest for one in build.status.materials if "@" not in one.reference}
+    return used | {one.reference: one.digest for one in build.spec.bases}
 
 
 def superseded(build: Build) -> bool:

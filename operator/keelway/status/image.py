@@ -1,82 +1,27 @@
 """PURE: an Image's status: a view of its Builds (contract.md rule 5), computed once at the end of every pass.
 
-Neighbours: `conditions.py` merges; `build.py` writes the records that are looked at here.
+Neighbours: `observed.py` is what it is computed from; `conditions.py` merges; `build.py` writes the records.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 
 from keelway.api.build import Build
 from keelway.api.image import Image, ImageStatus, LatestImage
-from keelway.api.version import TagStatus
 from keelway.errors import KeelwayError, Terminal
 from keelway.status import quarantine
-from keelway.status.build import BUILT, TESTED, Inputs, failed, failure, retryable, succeeded, superseded, warned
+from keelway.status.build import BUILT, TESTED, failed, failure, retryable, succeeded, warned
 from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, Progress, find, merge, summary
 from keelway.status.diagnosis import Finding
+from keelway.status.observed import ImageObserved, Stage
 
 SOURCE_READY = "SourceReady"
-
-
-class Stage(Enum):
-    """How far a build that has not ended is; the value is the reason in conditions."""
-
-    QUEUED = "Queued"
-    BUILDING = "Building"
-    TESTING = "Testing"
-
-
-@dataclass(frozen=True)
-class ImageObserved:
-    """What a pass saw.
-
-    `builds` are the Image's records by number, of which the newest has `started` when it has a Job; `inputs` are what
-    should be built, None where the source could not be resolved (`source_problem`); `problem` is anything that ended
-    the pass early, that included; `stage` is set while the newest build has not ended, and `finding` is what keeps its
-    pods from starting. `git_tag` is the tag that the source's revision names, `target` the repository that the Image
-    may push to. `pinned` is the version of `spec.pin`, `tags` what `spec.tags` point to, and `serving_problem` what
-    keeps either from being as asked; `release` is the request to lift quarantines that was acted on, empty
-    where there is none.
-    """
-
-    builds: tuple[Build, ...]
-    inputs: Inputs | None = None
-    source_problem: KeelwayError | None = None
-    problem: KeelwayError | None = None
-    stage: Stage | None = None
-    finding: Finding | None = None
-    next_check: datetime | None = None
-    started: bool = True
-    git_tag: str | None = None
-    target: str | None = None
-    pinned: LatestImage | None = None
-    tags: tuple[TagStatus, ...] = ()
-    serving_problem: KeelwayError | None = None
-    release: str | None = None
-
-    @property
-    def newest(self) -> Build | None:
-        """The record of the highest number."""
-        return self.builds[-1] if self.builds else None
-
-    @property
-    def last(self) -> Build | None:
-        """The newest record that was not superseded: the last word on what was asked."""
-        return next((build for build in reversed(self.builds) if not superseded(build)), None)
-
-    @property
-    def latest_good(self) -> Build | None:
-        """The newest record that became a version, and did not turn out bad since."""
-        return next((build for build in reversed(self.builds) if self._is_good(build)), None)
-
-    def _is_good(self, build: Build) -> bool:
-        return succeeded(build) and quarantine.of_good(self.builds, build) is None
+BASE_IMAGES_CHECKED = "BaseImagesChecked"
 
 
 def image_status(image: Image, observed: ImageObserved, now: datetime) -> ImageStatus:
     """The whole status."""
-    facts = [_source_ready(observed), *_steps(observed), *_summary(image, observed)]
+    facts = [_source_ready(image, observed), *_bases_checked(image, observed), *_steps(observed)]
+    facts += _summary(image, observed)
     newest = observed.newest
     return ImageStatus(
         conditions=merge(image.status.conditions, facts, image.metadata.generation, now),
@@ -102,7 +47,7 @@ def suspended_status(image: Image, observed: ImageObserved, now: datetime) -> Im
     kept = [
         Fact(one.type, one.status, one.reason, one.message)
         for one in image.status.conditions
-        if one.type in (SOURCE_READY, BUILT, TESTED)
+        if one.type in (SOURCE_READY, BASE_IMAGES_CHECKED, BUILT, TESTED)
     ]
     message = "spec.suspend is true: no build starts until it is false again."
     if observed.serving_problem is not None:
@@ -121,12 +66,30 @@ def suspended_status(image: Image, observed: ImageObserved, now: datetime) -> Im
     return image.status.model_copy(update=changes)
 
 
-def _source_ready(observed: ImageObserved) -> Fact:
+def _source_ready(image: Image, observed: ImageObserved) -> Fact:
     if observed.source_problem is not None:
         return Fact(SOURCE_READY, FALSE, observed.source_problem.reason, observed.source_problem.message)
-    if observed.inputs is None:
-        return Fact(SOURCE_READY, UNKNOWN, "NotResolved")
-    return Fact(SOURCE_READY, TRUE, "Resolved", f"The source is at {observed.inputs.revision}.")
+    revision = observed.inputs.revision if observed.inputs is not None else observed.revision
+    if revision is not None:
+        return Fact(SOURCE_READY, TRUE, "Resolved", f"The source is at {revision}.")
+    last = find(image.status.conditions, SOURCE_READY)
+    if last is not None and observed.problem is None:
+        return Fact(SOURCE_READY, last.status, last.reason, last.message)  # it was not its turn to be asked
+    return Fact(SOURCE_READY, UNKNOWN, "NotResolved")
+
+
+def _bases_checked(image: Image, observed: ImageObserved) -> list[Fact]:
+    """Nothing where there are none to look at; what cannot be looked at changes nothing else."""
+    check = observed.bases
+    if check is None:
+        return []
+    if check.problem is not None:
+        text = f"{check.problem.message} Meanwhile builds start as ever, but not because a base image has changed."
+        return [Fact(BASE_IMAGES_CHECKED, FALSE, check.problem.reason, text)]
+    if not check.told:
+        last = find(image.status.conditions, BASE_IMAGES_CHECKED)
+        return [Fact(last.type, last.status, last.reason, last.message)] if last is not None else []
+    return [Fact(BASE_IMAGES_CHECKED, TRUE, "Checked", f"Base images that are looked at: {check.watched}.")]
 
 
 def _steps(observed: ImageObserved) -> list[Fact]:
@@ -187,7 +150,7 @@ def _summary(image: Image, observed: ImageObserved) -> list[Fact]:
     if build is None:
         return summary(UNKNOWN, Progress.RECONCILING, "Queued", "The first build is about to start.")
     if observed.stage is not None:
-        text = _told(_stage(build, observed.stage), observed.finding)
+        text = _told(_stage(build, observed), observed.finding)
         return summary(UNKNOWN, Progress.RECONCILING, observed.stage.value, text)
     if build is _known_bad(observed):
         serving = latest_image(image, observed)
@@ -207,15 +170,26 @@ def _told(text: str, finding: Finding | None) -> str:
     return f"{text} {finding.message}" if finding is not None else text
 
 
-def _stage(build: Build, stage: Stage) -> str:
+def _stage(build: Build, observed: ImageObserved) -> str:
     name = build.metadata.name
-    match stage:
-        case Stage.QUEUED:
-            return f"{name} waits for its turn: builds of all namespaces share the build service."
+    match observed.stage:
         case Stage.BUILDING:
             return f"{name} builds {build.spec.revision}."
         case Stage.TESTING:
             return f"{name} is built; its tests run."
+    waits = f"{name} waits for its turn: builds of all namespaces share the build service."
+    return f"{waits} {_place(observed.place)}" if observed.place is not None else waits
+
+
+def _place(place: int) -> str:
+    match place:
+        case 0:
+            return "It is next."
+        case 1:
+            return "1 build is before it."
+        case 2 | 3 | 4:
+            return f"{place} builds are before it."
+    return f"About {place} builds are before it."
 
 
 def _pinned(pinned: LatestImage, observed: ImageObserved) -> str:

@@ -40,10 +40,18 @@ def of_digest(builds: Builds, digest: str | None) -> Build | None:
 
 
 def of_inputs(builds: Builds, inputs: Inputs) -> Build | None:
-    """The record that keeps inputs from being built: they were found bad, or gave a digest that is."""
+    """The record that keeps inputs from being built: they were found bad, or gave a digest that is.
+
+    A later good build of them counts for more. It may be one of another base image: where the registry does not tell
+    what that is now, both are of these inputs.
+    """
     counted = evidence(builds)
     held = [build for build in builds if _was_held(build) and of_digest(counted, build.status.digest) is not None]
-    return next((one for one in (*reversed(counted), *reversed(held)) if inputs.made(one)), None)
+    found = [one for one in (*reversed(counted), *reversed(held)) if inputs.made(one)]
+    if not found:
+        return None
+    good = [one.spec.number for one in builds if succeeded(one) and inputs.made(one) and of_good(builds, one) is None]
+    return next((one for one in found if one.spec.number > max(good, default=0)), None)
 
 
 def of_built(builds: Builds, build: Build, digest: str) -> Build | None:

@@ -123,6 +123,7 @@ _IMAGE: Final[Spec] = {
         "target": "final",
         "args": [{"name": "A", "value": "1"}],
         "secrets": [{"id": "token", "secretRef": {"name": MISSING, "key": "k"}}],
+        "images": [{"name": "below", "image": MISSING}],
         "timeoutSeconds": 600,
         "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
         "network": "None",
@@ -148,7 +149,7 @@ _IMAGE: Final[Spec] = {
     "version": {"scheme": "SemVer", "bump": "Minor"},
     "tags": ["stable", "latest"],
     "pin": "v1",
-    "poll": {"intervalSeconds": 60},
+    "poll": {"intervalSeconds": 60, "baseImagesIntervalSeconds": 600},
     "history": {"limit": 3},
     "suspend": False,
 }

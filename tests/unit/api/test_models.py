@@ -195,3 +195,11 @@ class TestDefaults:
     def test_a_new_build_is_in_progress_before_anything_was_written(self) -> None:
         (succeeded,) = build().status.conditions
         assert (succeeded.type, succeeded.status, succeeded.reason) == ("Succeeded", "Unknown", "InProgress")
+
+
+class TestAnOldRecord:
+    def test_knows_nothing_of_base_images_and_says_so(self) -> None:
+        """Of an operator before them: equal to what is asked today, or the upgrade would build everything."""
+        record = build()
+        assert (record.spec.bases, record.spec.images, record.spec.build.images) == ((), (), ())
+        assert image().spec.poll.base_images_interval_seconds == 3600

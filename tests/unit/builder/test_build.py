@@ -49,7 +49,10 @@ def test_the_scanner_of_packages_is_no_material_of_the_image() -> None:
     progress = Progress(echo=lambda _: None)
     for name in names:
         progress.steps[name] = Vertex(name=f"docker-image://{name}@sha256:{'9' * 64}")
-    for scanner in ("docker.io/team/scan:1", f"docker.io/team/scan:1@sha256:{'9' * 64}"):
+    by_digest = f"docker.io/team/scan@sha256:{'9' * 64}"
+    progress.steps["asked"] = Vertex(name=f"resolve image config for docker-image://{by_digest}")
+    progress.steps["by digest"] = Vertex(name=f"docker-image://{by_digest}")
+    for scanner in ("docker.io/team/scan:1", f"docker.io/team/scan:1@sha256:{'9' * 64}", by_digest):
         read = materials(request_for(FILES, sbom_scanner=scanner), progress)
         assert [one.reference for one in read] == [names[0], names[2]]
-    assert [one.reference for one in materials(request_for(FILES), progress)] == list(names)
+    assert [one.reference for one in materials(request_for(FILES), progress)] == [*names, by_digest]

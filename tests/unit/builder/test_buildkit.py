@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from keelway.api.buildrequest import Material
 from keelway.builder.buildkit import Paths, Solve, arguments, image_digest, prepare
 from tests.unit.builder.requests import FILES, request_for
 
@@ -39,6 +40,14 @@ def test_a_solve_becomes_flags(paths: Paths) -> None:
     assert options_of(command, "--secret") == ["id=npm,src=x"]
     assert options_of(command, "--export-cache") == ["type=registry,ref=r"]
     assert options_of(command, "--import-cache") == ["ref=r"]
+
+
+def test_base_images_are_pinned_by_the_source_policy(paths: Paths) -> None:
+    pinned = Material(reference="docker.io/library/python:3", digest="sha256:" + "a" * 64)
+    prepare(request_for(FILES, bases=(pinned,)), paths)
+    last = json.loads(paths.policy.read_text())["rules"][-1]
+    assert last["action"] == "CONVERT"
+    assert last["updates"] == {"identifier": f"docker-image://{pinned.reference}@{pinned.digest}"}
 
 
 def test_of_the_docker_configuration_only_logins_are_passed_on(paths: Paths) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from keelway.api.buildrequest import BuildArg, CacheRequest, Identity, Limits
+from keelway.api.buildrequest import BuildArg, CacheRequest, Identity, Limits, NamedImage
 from keelway.api.options import CacheMode, Compression, CompressionType, Network, Output, Provenance, TimestampMode
 from keelway.builder.buildkit import Paths, Solve
 from keelway.builder.imagesolve import Moment, image_build
@@ -62,6 +63,25 @@ def test_what_was_asked_for_becomes_options_of_the_frontend() -> None:
         "cpuquota=150000",
     ]
     assert made.secrets == ["id=npm,src=/request/secret-npm"]
+
+
+def test_an_image_that_the_dockerfile_uses_by_name_is_a_named_context_at_its_digest() -> None:
+    at = "localhost:1/team/base@sha256:" + "a" * 64
+    assert f"context:base=docker-image://{at}" in solve(images=(NamedImage(name="base", reference=at),)).options
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("base", "localhost:1/team/base:v1"),
+        ("base", "localhost:1/team/base@sha256:short"),
+        ("base", "a b@sha256:" + "a" * 64),
+        ("base=local:x", "localhost:1/team/base@sha256:" + "a" * 64),
+    ],
+)
+def test_nothing_else_becomes_a_named_context(name: str, reference: str) -> None:
+    with pytest.raises(ValidationError):
+        NamedImage(name=name, reference=reference)
 
 
 @pytest.mark.parametrize(("insecure", "suffix"), [((), ""), (("localhost:1",), ",registry.insecure=true")])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keelway.api.buildrequest import Policy
+from keelway.api.buildrequest import Material, Policy
 from keelway.builder.policy import source_policy
 
 REGISTRY = "registry.keelway-registry:5000"
@@ -98,3 +98,58 @@ def test_what_the_administrator_chose_is_read_wherever_it_is_and_nothing_beside_
     policy = source_policy(Policy(registry=REGISTRY, own_repositories=f"{REGISTRY}/team-a/", tools=(tool,)))
     assert allows(f"docker-image://{tool}{suffix}", policy) is expected
     assert not allows(f"docker-image://{tool}")
+
+
+BASE = Material(reference="docker.io/library/python:3.11-slim", digest="sha256:" + "a" * 64)
+
+
+def evaluated(identifier: str, *bases: Material) -> str:
+    """What is read in the end, as sourcepolicy/engine.go has it: a conversion begins anew with the result.
+
+    Of a REGEX selector the match is replaced by the update; of an EXACT one the selector itself would be the result.
+    """
+    rules = source_policy(Policy(registry=REGISTRY, own_repositories=f"{REGISTRY}/team-a/"), bases)["rules"]
+    for _ in range(20):
+        allowed, before = True, identifier
+        for rule in rules:
+            pattern = rule["selector"]["identifier"]
+            assert rule["selector"]["match_type"] == "REGEX"
+            if not re.search(pattern, identifier):
+                continue
+            if rule["action"] == "CONVERT":
+                update = rule["updates"]["identifier"]
+                assert "$" not in update, "it would be expanded"
+                identifier = re.sub(pattern, update, identifier)
+                break
+            allowed = rule["action"] == "ALLOW"
+        if identifier == before:
+            assert allowed
+            return identifier
+    raise AssertionError("converted over and over")
+
+
+def test_a_base_image_is_read_at_the_digest_given_under_its_tag() -> None:
+    read = evaluated(f"docker-image://{BASE.reference}", BASE)
+    assert read == f"docker-image://{BASE.reference}@{BASE.digest}"
+    assert evaluated(read, BASE) == read
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "docker.io/library/python:3.11-slim-bookworm",
+        "docker.io/library/python:3x11-slim",
+        "evil.example/docker.io/library/python:3.11-slim",
+        f"docker.io/library/python:3.11-slim@sha256:{'f' * 64}",
+    ],
+)
+def test_nothing_else_is_converted(other: str) -> None:
+    assert evaluated(f"docker-image://{other}", BASE) == f"docker-image://{other}"
+
+
+def test_a_base_image_that_may_not_be_read_may_not_be_read_at_a_digest_either() -> None:
+    foreign = Material(reference=f"{REGISTRY}/team-b/app:v1", digest=BASE.digest)
+    with pytest.raises(AssertionError):
+        evaluated(f"docker-image://{foreign.reference}", foreign)
+    own = Material(reference=f"{REGISTRY}/team-a/app:v1", digest=BASE.digest)
+    assert evaluated(f"docker-image://{own.reference}", own).endswith(f"v1@{BASE.digest}")

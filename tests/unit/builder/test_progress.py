@@ -63,6 +63,36 @@ def test_materials_are_the_images_read_each_once() -> None:
     )
 
 
+def test_a_material_that_is_given_by_its_digest_has_it_in_its_reference() -> None:
+    """So that it is known which of them a tag may change. A pinned base keeps the name that it was asked by."""
+    progress, _ = fed(
+        vertex("a", "[internal] load metadata for docker.io/library/pinned:1"),
+        vertex("b", f"[one 1/2] FROM docker.io/library/pinned:1@{DIGEST}"),
+        vertex("c", f"[internal] load metadata for docker.io/library/fixed:1@{DIGEST}"),
+        vertex("d", f"[two 1/2] FROM docker.io/library/fixed:1@{DIGEST}"),
+        vertex("e", f"[linux/amd64 internal] load metadata for docker.io/library/nude@{DIGEST}"),
+        vertex("f", f"[three 1/2] FROM docker.io/library/nude@{DIGEST}"),
+        vertex("i", f"resolve image config for docker-image://docker.io/docker/dockerfile:1@{DIGEST}"),
+        vertex("j", f"docker-image://docker.io/docker/dockerfile:1@{DIGEST}"),
+        vertex("k", "[internal] load metadata for docker.io/library/both:1"),
+        vertex("l", f"[internal] load metadata for docker.io/library/both:1@{DIGEST}"),
+        vertex("m", f"[four 1/2] FROM docker.io/library/both:1@{DIGEST}"),
+        vertex("g", f"[context base] load metadata for reg:5000/team/base@{DIGEST}"),
+        vertex("h", f"[context base] reg:5000/team/base@{DIGEST}"),
+    )
+    assert progress.materials() == tuple(
+        Material(reference=reference, digest=DIGEST)
+        for reference in (
+            "docker.io/library/pinned:1",
+            f"docker.io/library/fixed:1@{DIGEST}",
+            f"docker.io/library/nude@{DIGEST}",
+            f"docker.io/docker/dockerfile:1@{DIGEST}",
+            "docker.io/library/both:1",
+            f"reg:5000/team/base@{DIGEST}",
+        )
+    )
+
+
 def test_buildctls_last_word_and_the_line_it_points_to_are_plain_text() -> None:
     progress, _ = fed(
         "Dockerfile:4",

@@ -196,3 +196,29 @@ def test_what_was_stored_under_another_schema_is_kept_too(parts: dict[str, Any])
     cache = Cache()
     for resource in (APPS, IMAGES, BUILDS, DEPLOYMENTS):
         assert cache.put(resource, an_object(1, **parts))
+
+
+def test_images_are_found_by_the_images_that_they_build_from() -> None:
+    def using(version: int, *images: str) -> dict[str, Any]:
+        return an_object(
+            version, name="top", spec={"build": {"images": [{"name": "x", "image": one} for one in images]}}
+        )
+
+    cache = Cache()
+    cache.put(IMAGES, using(1, "base", "tools"))
+    assert cache.images_using("team", "base") == ["top"]
+    assert cache.images_used_by("team", "top") == ("base", "tools")
+    assert cache.images_using("other", "base") == []
+    assert cache.apps_following("team", "base") == [], "an Image is no App"
+    cache.put(IMAGES, using(2, "tools"))
+    assert cache.images_using("team", "base") == []
+    cache.remove(IMAGES, using(3))
+    assert cache.images_using("team", "tools") == []
+    assert cache.images_used_by("team", "top") == ()
+
+
+@pytest.mark.parametrize("odd", ["x", 1, None, {"images": "x"}, {"images": [1, {"image": 2}, None, {}]}])
+def test_an_image_of_another_schema_is_kept_and_builds_from_none(odd: Any) -> None:
+    cache = Cache()
+    assert cache.put(IMAGES, an_object(1, spec={"build": odd}))
+    assert cache.images_used_by("team", "web") == ()

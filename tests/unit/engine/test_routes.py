@@ -39,3 +39,13 @@ def test_a_change_goes_to_whose_it_is(resource: Resource, given: dict[str, Any],
     follower = {"name": "follower", "namespace": "team", "uid": "u", "resourceVersion": "1"}
     cache.put(APPS, {"metadata": follower, "spec": {"image": {"name": "hello"}}})
     assert list(keys_of(resource, given, cache)) == keys
+
+
+def test_a_change_of_an_image_goes_to_all_that_build_from_it_however_far_above() -> None:
+    """The ones next to it build again; the others may be in a circle that it has closed, or opened."""
+    cache = Cache()
+    for name, base in (("base", "top"), ("middle", "base"), ("top", "middle"), ("other", "nothing")):
+        metadata = {"name": name, "namespace": "team", "uid": name, "resourceVersion": "1"}
+        cache.put(IMAGES, {"metadata": metadata, "spec": {"build": {"images": [{"name": "x", "image": base}]}}})
+    names = [key.name for key in keys_of(IMAGES, obj("base"), cache)]
+    assert names == ["base", "middle", "top"]

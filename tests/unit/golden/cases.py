@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import yaml
 
 from keelway.api.app import App
-from keelway.api.build import Build
+from keelway.api.build import Build, PinnedBase, PinnedImage
 from keelway.api.buildrequest import BuildReport
 from keelway.api.image import Image
 from keelway.api.resources import IMAGES
@@ -38,8 +38,8 @@ from keelway.status import quarantine
 from keelway.status.app import AppObserved
 from keelway.status.build import Asked, Failure, Inputs, built_status, failed_status, version_of, version_status
 from keelway.status.diagnosis import diagnose, diagnose_pending
-from keelway.status.image import ImageObserved, Stage
 from keelway.status.job import first_failure, job_result, job_started, report_failure, test_result
+from keelway.status.observed import BaseCheck, ImageObserved, Stage
 from tests.unit.golden.kstatus import kstatus
 
 DIRECTORY: Final = Path(__file__).parent
@@ -147,10 +147,22 @@ def _next(image: Image, observed: ImageObserved, given: Given) -> tuple[ImageObs
     if "sourceProblem" in given:
         lost = _error(given["sourceProblem"])
         return replace(observed, problem=lost, source_problem=lost), None
-    observed = replace(observed, target=target)
-    inputs = Inputs(Asked.by_image(image, target), given["revision"])
+    observed = replace(observed, target=target, revision=given["revision"])
+    if "imagesProblem" in given:
+        return replace(observed, problem=_error(given["imagesProblem"])), None
+    bases = tuple(PinnedBase.model_validate(one) for one in given.get("bases", []))
+    images = tuple(PinnedImage.model_validate(one) for one in given.get("images", []))
+    inputs = Inputs(Asked.by_image(image, target), given["revision"], bases, images)
     stage = Stage(given["stage"]) if "stage" in given else None
-    observed = replace(observed, inputs=inputs, stage=stage, finding=diagnose_pending(given.get("pods", [])))
+    problem = _error(given["basesProblem"]) if "basesProblem" in given else None
+    observed = replace(
+        observed,
+        inputs=inputs,
+        bases=BaseCheck(len(bases), problem) if bases or problem else None,
+        stage=stage,
+        place=given.get("place"),
+        finding=diagnose_pending(given.get("pods", [])),
+    )
     return observed, decide(image, observed, inputs, NOW)
 
 

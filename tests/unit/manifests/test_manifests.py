@@ -250,6 +250,8 @@ def test_no_namespace_can_own_what_the_mirror_serves(dev: list[Manifest]) -> Non
     (mirror,) = buildkitd_toml(dev)["registry"]["docker.io"]["mirrors"]
     # A namespace's name is a DNS label: it has no dot.
     assert "." in mirror.split("/")[1]
+    settings = named(dev, "ConfigMap", "keelway-settings")["data"]
+    assert settings["KEELWAY_REGISTRY_MIRRORS"] == f"docker.io={mirror}", "the operator looks where BuildKit looks"
 
 
 def test_build_jobs_use_the_image_and_the_replicas_that_are_installed(

@@ -4,6 +4,7 @@ What watches, queue and runner do is told here in a few lines: what changed wake
 it wants to come back. A Job runs when the test says so.
 """
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from keelway.api.buildrequest import BuildReport, Step
-from keelway.api.resources import IMAGES, JOBS, NAMESPACES, PODS, SECRETS, Resource
+from keelway.api.resources import BUILDS, IMAGES, JOBS, NAMESPACES, PODS, SECRETS, Resource
 from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.gate import always_open
@@ -33,6 +34,8 @@ from tests.unit.web import serve
 
 MANIFEST = b"{}"
 DIGEST = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
+OTHER_MANIFEST = b"{ }"
+OTHER_DIGEST = "sha256:" + hashlib.sha256(OTHER_MANIFEST).hexdigest()
 BUILDS_NAMESPACE = "keelway-builds"
 Object = dict[str, Any]
 
@@ -40,7 +43,9 @@ Object = dict[str, Any]
 class SmallRegistry:
     """Manifests by digest under any name, and the tags that were put there, by repository: `points` says where to.
 
-    Tags that are `refused` cannot be put.
+    Tags that are `refused` cannot be put. `bases` are images that somebody else pushes: their digests, by
+    repository:tag. `refusal` is what is answered about them instead, `silent` what is waited for before, and `asked`
+    counts who asked.
     """
 
     def __init__(self) -> None:
@@ -48,7 +53,11 @@ class SmallRegistry:
         self.points: dict[str, str] = {}
         self.puts: list[str] = []
         self.refused: set[str] = set()
-        self.documents = {DIGEST: MANIFEST}
+        self.documents = {DIGEST: MANIFEST, OTHER_DIGEST: OTHER_MANIFEST}
+        self.bases: dict[str, str] = {}
+        self.refusal: int | None = None
+        self.silent: asyncio.Event | None = None
+        self.asked = 0
 
     def image(self, content: str, **config: Any) -> str:
         """Digest of an image that is there from now on."""
@@ -67,6 +76,12 @@ class SmallRegistry:
         return digest
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        base = request.path.removeprefix("/v2/").replace("/manifests/", ":")
+        if base in self.bases:
+            self.asked += 1
+            if self.silent is not None:
+                await self.silent.wait()
+            return self._base(self.bases[base])
         repository, _, last = request.path.removeprefix("/v2/").rpartition("/")
         repository, _, kind = repository.rpartition("/")
         if kind == "tags":
@@ -81,6 +96,11 @@ class SmallRegistry:
         if digest in self.documents:
             return web.Response(body=self.documents[digest], headers={"Docker-Content-Digest": digest})
         return web.Response(status=404)
+
+    def _base(self, digest: str) -> web.Response:
+        if self.refusal is not None:
+            return web.Response(status=self.refusal)
+        return web.Response(headers={"Docker-Content-Digest": digest})
 
 
 class Scene:
@@ -126,12 +146,18 @@ class Scene:
         return found
 
     def image(
-        self, namespace: str, name: str = "hello", *, annotations: dict[str, str] | None = None, **spec: Any
+        self,
+        namespace: str,
+        name: str = "hello",
+        *,
+        of: str = "FROM scratch",
+        annotations: dict[str, str] | None = None,
+        **spec: Any,
     ) -> None:
         """An Image of one inline file; applied again, its spec is another."""
         raw = raw_image(name, namespace)
         raw["metadata"]["annotations"] = annotations or {}
-        raw["spec"] = {"source": {"inline": {"files": [{"name": "Dockerfile", "content": "FROM scratch"}]}}, **spec}
+        raw["spec"] = {"source": {"inline": {"files": [{"name": "Dockerfile", "content": of}]}}, **spec}
         before = self.api.objects.get(("images", namespace, name))
         if before is not None:
             raw["metadata"]["generation"] = before["metadata"]["generation"] + 1
@@ -151,6 +177,15 @@ class Scene:
                 return
             await self._pass(self._woken.pop(0))
         raise AssertionError(f"{most} passes, and still woken: {self._woken}")
+
+    async def woken(self) -> None:
+        """Until something that goes on beside the passes wakes somebody; then passes until nobody is woken."""
+        for _ in range(250):
+            if self._woken:
+                break
+            await asyncio.sleep(0.02)
+        assert self._woken
+        await self.settle()
 
     async def later(self, seconds: float) -> None:
         """Time goes by, and whoever wanted to come back meanwhile does."""
@@ -174,6 +209,11 @@ class Scene:
         if delay is not None:
             self._due[key] = delay
 
+    def build(self, name: str, namespace: str = "team-a") -> Object:
+        """The spec of a record."""
+        found: Object = self.get(BUILDS, namespace, name)["spec"]
+        return found
+
     def builds(self, namespace: str = "team-a", image: str = "hello") -> dict[str, str]:
         """The Image's records: name -> reason of their Succeeded condition."""
         return {
@@ -186,14 +226,18 @@ class Scene:
         found: Object = self.get(IMAGES, namespace, image)["status"]
         return found
 
-    def ready(self, namespace: str = "team-a") -> tuple[str, str]:
+    def ready(self, namespace: str = "team-a", image: str = "hello") -> tuple[str, str]:
         """Status and reason of the Image's Ready condition."""
-        one = next(one for one in self.status(namespace)["conditions"] if one["type"] == "Ready")
+        one = self.condition("Ready", namespace, image)
         return one["status"], one["reason"]
 
-    def message(self, namespace: str = "team-a") -> str:
+    def message(self, namespace: str = "team-a", image: str = "hello") -> str:
         """Message of the Image's Ready condition."""
-        return str(next(one for one in self.status(namespace)["conditions"] if one["type"] == "Ready")["message"])
+        return str(self.condition("Ready", namespace, image)["message"])
+
+    def condition(self, type_: str, namespace: str = "team-a", image: str = "hello") -> Object:
+        """One of the Image's conditions."""
+        return next(one for one in self.status(namespace, image)["conditions"] if one["type"] == type_)
 
     def jobs(self) -> dict[str, Object]:
         """The Jobs, by the name of their Build and its namespace ("team-a/hello-1")."""

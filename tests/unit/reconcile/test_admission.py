@@ -1,13 +1,15 @@
 """Admission: never more builds than the cap, and no namespace may starve another."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keelway.reconcile.admission import WaitingBuild, admitted
+from keelway.reconcile.admission import WaitingBuild, coarse, order
 
 NAMESPACES = ["a", "b", "c", "d"]
 
@@ -15,6 +17,11 @@ NAMESPACES = ["a", "b", "c", "d"]
 def _waiting(*asked: tuple[str, str]) -> list[WaitingBuild]:
     """Builds by uid and namespace, each a minute after the one before."""
     return [WaitingBuild(uid, space, f"2026-01-01T00:{minute:02}:00Z") for minute, (uid, space) in enumerate(asked)]
+
+
+def admitted(waiting: list[WaitingBuild], running: list[str], cap: int, turns: Sequence[str] = ()) -> frozenset[str]:
+    """As many of the first in the queue as there are free places."""
+    return frozenset(islice(order(waiting, running, turns), max(0, cap - len(running))))
 
 
 def test_no_more_than_the_cap_run() -> None:
@@ -38,14 +45,14 @@ def test_a_hundred_builds_of_one_namespace_do_not_keep_another_out() -> None:
 def test_namespaces_take_turns_however_long_the_builds_of_one_have_waited() -> None:
     waiting = _waiting(("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("c1", "c"))
     turns = ["a"]
-    order = []
+    served = []
     while waiting:
         (uid,) = admitted(waiting, [], 1, turns)
         one = next(build for build in waiting if build.uid == uid)
         waiting.remove(one)
         turns = [*(space for space in turns if space != one.namespace), one.namespace]
-        order.append(uid)
-    assert order == ["b1", "c1", "a1", "a2", "a3"]
+        served.append(uid)
+    assert served == ["b1", "c1", "a1", "a2", "a3"]
 
 
 def _at(priority: int, *builds: WaitingBuild) -> list[WaitingBuild]:
@@ -106,3 +113,21 @@ def test_the_order_in_which_the_cache_lists_them_does_not_matter(
     shuffled = list(waiting)
     random.shuffle(shuffled)
     assert admitted(shuffled, running, cap) == admitted(waiting, running, cap)
+
+
+@given(_builds, _running)
+def test_the_whole_queue_is_in_the_order_in_which_places_are_given_one_by_one(
+    waiting: list[WaitingBuild], running: list[str]
+) -> None:
+    queue = list(order(waiting, running))
+    assert sorted(queue) == sorted(one.uid for one in waiting)
+    for cap in range(len(running), len(running) + len(queue) + 1):
+        assert admitted(waiting, running, cap) == set(queue[: cap - len(running)])
+
+
+def test_a_place_is_told_in_coarse_steps_and_never_as_later_than_it_is() -> None:
+    steps = [coarse(place) for place in range(100_000)]
+    assert steps == sorted(steps)
+    assert all(told <= place for place, told in enumerate(steps))
+    assert sorted(set(steps))[:13] == [0, 1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500, 1000]
+    assert len(set(steps)) == 18

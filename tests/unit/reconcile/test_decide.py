@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keelway.api.build import Build, BuildReason
+from keelway.api.build import Build, BuildReason, Material, PinnedBase
 from keelway.api.image import Image
 from keelway.reconcile.decide import (
     RETRY_FIRST,
     RETRY_MOST,
+    UPSTREAM_AGAIN,
     Attend,
     Cancel,
     Create,
@@ -22,7 +23,8 @@ from keelway.reconcile.decide import (
     retry_pause,
 )
 from keelway.status.build import Inputs
-from keelway.status.image import ImageObserved, image_status
+from keelway.status.image import image_status
+from keelway.status.observed import ImageObserved
 from tests.unit.objects import NOW, bad, build, good, image, inputs
 
 PLAIN = image()
@@ -99,6 +101,79 @@ class TestAChange:
     def test_is_built_at_once_though_the_last_build_is_to_be_tried_again(self) -> None:
         failed = bad(1, R1, "RegistryFailed", retry=True, ended=LATER)
         assert _decide(R2, failed) == Create(BuildReason.SOURCE_CHANGED)
+
+
+PYTHON = "docker.io/library/python:3.11-slim"
+OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def _on(digest: str, of: Inputs = R1) -> Inputs:
+    """The inputs on a base image that is at the digest today."""
+    return replace(of, bases=(PinnedBase(reference=PYTHON, digest=digest),))
+
+
+def _using(record: Build, digest: str) -> Build:
+    """The record as one that used the base image at that digest."""
+    materials = (Material(reference=PYTHON, digest=digest),)
+    return record.model_copy(update={"status": record.status.model_copy(update={"materials": materials})})
+
+
+def _pinned(record: Build, digest: str) -> Build:
+    """The record as one that was made for the base image at that digest."""
+    bases = (PinnedBase(reference=PYTHON, digest=digest),)
+    return record.model_copy(update={"spec": record.spec.model_copy(update={"bases": bases})})
+
+
+class TestABaseImage:
+    def test_that_changed_is_told_as_such(self) -> None:
+        assert _decide(_on(NEW), _using(good(1, R1), OLD)) == Create(BuildReason.BASE_IMAGE_CHANGED)
+
+    def test_that_is_the_same_needs_no_build(self) -> None:
+        assert _decide(_on(OLD), _using(good(1, R1), OLD)) == Rest()
+
+    def test_that_nobody_has_told_of_needs_no_build(self) -> None:
+        assert _decide(R1, _using(good(1, R1), OLD)) == Rest()
+
+    def test_of_a_record_that_names_none_needs_no_build(self) -> None:
+        """One of an operator before base images were looked at, say."""
+        assert _decide(_on(NEW), good(1, R1)) == Rest()
+
+    def test_that_changed_with_the_source_is_told_as_a_new_source(self) -> None:
+        assert _decide(_on(NEW, R2), _using(good(1, R1), OLD)) == Create(BuildReason.SOURCE_CHANGED)
+
+    def test_that_failed_its_build_is_not_built_again(self) -> None:
+        assert _decide(_on(NEW), _using(good(1, R1), OLD), _pinned(bad(2, R1), NEW)) == Rest()
+
+    def test_that_failed_its_build_and_changed_once_more_is_built(self) -> None:
+        third = _on("sha256:" + "c" * 64)
+        records = _using(good(1, R1), OLD), _pinned(bad(2, R1), NEW)
+        assert _decide(third, *records) == Create(BuildReason.BASE_IMAGE_CHANGED)
+
+    def test_that_is_back_after_a_build_that_failed_needs_none(self) -> None:
+        assert _decide(_on(OLD), _using(good(1, R1), OLD), _pinned(bad(2, R1), NEW)) == Rest()
+
+    def test_that_is_back_after_a_good_build_is_built_again(self) -> None:
+        records = _using(good(1, R1), OLD), _using(_pinned(good(2, R1), NEW), NEW)
+        assert _decide(_on(OLD), *records) == Create(BuildReason.BASE_IMAGE_CHANGED)
+
+    def test_is_compared_with_what_was_asked_for(self) -> None:
+        """A Dockerfile that gives a digest beside the tag uses that, whatever the tag names: no build after another."""
+        assert _decide(_on(NEW), _using(_pinned(good(1, R1), NEW), OLD)) == Rest()
+
+    def test_that_changed_leaves_a_running_build_alone(self) -> None:
+        running = _pinned(build(2, R1), OLD)
+        assert _decide(_on(NEW), _using(good(1, R1), OLD), running) == Attend(running)
+
+    def test_that_changed_takes_the_place_of_a_build_that_waits(self) -> None:
+        queued = _pinned(build(2, R1), OLD)
+        observed = ImageObserved((good(1, R1), queued), started=False)
+        assert decide(PLAIN, observed, _on(NEW), LATER) == Cancel(queued)
+
+    def test_waits_for_the_images_above_but_not_for_ever(self) -> None:
+        observed = ImageObserved((_using(good(1, R1), OLD),), upstream_by=LATER)
+        assert decide(PLAIN, observed, _on(NEW), NOW) == Rest(until=NOW + UPSTREAM_AGAIN)
+        assert decide(PLAIN, observed, _on(NEW), LATER) == Create(BuildReason.BASE_IMAGE_CHANGED)
+        assert decide(PLAIN, observed, R2, NOW) == Create(BuildReason.SOURCE_CHANGED), "a new source does not wait"
 
 
 class TestASupersededBuild:

@@ -35,7 +35,7 @@ class World:
                 "name": f"hello-{minute}",
                 "namespace": namespace,
                 "uid": f"{minute:08}-{namespace}",
-                "creationTimestamp": f"2026-01-01T00:{minute:02}:00Z",
+                "creationTimestamp": f"2026-01-01T{minute // 60:02}:{minute % 60:02}:00Z",
                 "ownerReferences": [
                     {"kind": "Image", "name": "hello", "uid": image["metadata"]["uid"], "controller": True}
                 ],
@@ -243,3 +243,58 @@ def test_a_priority_takes_no_turn_from_another_namespace() -> None:
     urgent = world.waits("b", 2, build={"priority": "High"})
     assert not world.may_start(*urgent)
     assert world.may_start(*calm)
+
+
+def _queue(world: World, length: int) -> list[tuple[Image, Build]]:
+    """One build runs; so many of other namespaces wait, and each has been told its place."""
+    world.starts(world.waits("running", 999)[1])
+    queue = [world.waits(f"n{number:03}", number) for number in range(1, length + 1)]
+    assert not any(world.may_start(*one) for one in queue)
+    return queue
+
+
+def test_who_waits_is_told_how_many_are_before_it_in_coarse_steps() -> None:
+    world = World(cap=1)
+    queue = _queue(world, 25)
+    told = [world.places.place(build.metadata.uid) for _, build in queue]
+    assert told == [0, 1, 2, 3, 4, *[5] * 5, *[10] * 10, *[20] * 5]
+
+
+def test_who_waits_is_woken_only_when_its_place_has_come_a_step_nearer() -> None:
+    """Or each end of a build would write the status of everybody in the queue."""
+    world = World(cap=1)
+    queue = _queue(world, 40)
+    passes = 0
+    for image, build in queue:
+        raw = world.cache.get(BUILDS, image.metadata.namespace, build.metadata.name)
+        assert raw is not None
+        raw["metadata"]["resourceVersion"] = str(world.version + 1)
+        world.version += 1
+        world.cache.remove(BUILDS, raw)  # it had its turn
+        woken = world.wakes()
+        for one in queue:
+            if one[0].metadata.namespace in woken:
+                assert not world.may_start(*one)
+        passes += len(woken)
+    assert passes <= 40 * 8
+    assert passes < sum(range(40)) / 2
+
+
+def test_a_place_that_was_told_is_never_told_as_later() -> None:
+    """However many join the queue before it: a status that tells it is written a few times, not for ever."""
+    world = World(cap=1)
+    world.starts(world.waits("running", 999)[1])
+    late = world.waits("b", 30)
+    assert not world.may_start(*late)
+    for number in range(1, 9):
+        world.waits(f"n{number}", number)
+    assert not world.may_start(*late)
+    assert world.places.place(late[1].metadata.uid) == 0
+
+
+def test_nobody_is_remembered_who_waits_no_more() -> None:
+    world = World(cap=1)
+    queue = _queue(world, 3)
+    world.ends(queue[2][1])
+    world.wakes()
+    assert world.places.place(queue[2][1].metadata.uid) is None

@@ -131,3 +131,16 @@ async def test_a_failed_build_keeps_its_warnings(scene: Scene) -> None:
     scene.job_ends("team-a/hello-1", bad)
     await scene.settle()
     assert scene.get(BUILDS, "team-a", "hello-1")["status"]["warnings"] == [{"rule": "UndefinedVar", "message": "x"}]
+
+
+async def test_the_job_is_given_the_pins_of_its_record_whatever_is_latest_now(scene: Scene) -> None:
+    scene.image("team-a", "base")
+    await scene.settle()
+    scene.job_ends("team-a/base-1")
+    await scene.settle()
+    scene.image("team-a", build={"images": [{"name": "below", "image": "base"}]})
+    await scene.settle()
+    (secret,) = scene.secrets()
+    request = json.loads(base64.b64decode(secret["data"]["request.json"]))
+    reference = scene.build("hello-1")["images"][0]["reference"]
+    assert request["images"] == [{"name": "below", "reference": reference}]

@@ -85,7 +85,7 @@ class TestAVersion:
             assert scene.ready() == ("False", "VersionNotNewer")
             assert "set spec.pin" in scene.message()
             polled = scene.status()["nextCheckTime"]
-            await scene.later(10)
+            await scene.later(11)
             assert scene.status()["nextCheckTime"] > polled, "it may be tagged anew"
 
             repository.git("tag", "v1.3.0")

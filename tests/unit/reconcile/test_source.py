@@ -5,17 +5,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from keelway.api.image import Image
 from keelway.api.resources import CONFIG_MAPS
+from keelway.budget import Budget, Postponed
 from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.gate import always_open
 from keelway.errors import Waiting
 from keelway.reconcile.source import Sources
+from keelway.sources.addresses import parse_networks
 from keelway.sources.guard import Guard, GuardedHttp
+from keelway.sources.pktline import Mark, encode
 from tests.unit.cluster.apiserver import ApiServer, connected
 from tests.unit.objects import NOW, raw_image
+from tests.unit.web import serve
 
 INTERVAL = timedelta(seconds=60)
 
@@ -51,7 +56,7 @@ async def test_it_is_asked_once_an_interval(world: World) -> None:
     world.files(Dockerfile="FROM busybox")
 
     assert await world.revision() == first
-    world.now += INTERVAL
+    world.now += 1.1 * INTERVAL  # spread, so that not all are asked at once
     assert await world.revision() != first
 
 
@@ -79,3 +84,71 @@ async def test_nothing_is_remembered_of_an_image_that_is_gone(world: World) -> N
     world.files(Dockerfile="FROM busybox")
     world.sources.forget("team-a", "hello")
     assert await world.revision() != first
+
+
+class GitServer:
+    """A repository of one branch `main`, over protocol version 2; or a server that wants fewer requests."""
+
+    def __init__(self) -> None:
+        self.commit = "1" * 40
+        self.refuses = False
+        self.asked = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if self.refuses:
+            return web.Response(status=429, headers={"Retry-After": "600"})
+        if request.method == "GET":
+            body = encode(b"# service=git-upload-pack\n", Mark.FLUSH, b"version 2\n", Mark.FLUSH)
+            return web.Response(body=body, content_type="application/x-git-upload-pack-advertisement")
+        return web.Response(body=encode(f"{self.commit} refs/heads/main\n".encode(), Mark.FLUSH))
+
+
+def of_git(url: str, name: str) -> Image:
+    raw = raw_image(name, source={"git": {"url": f"{url}/{name}.git", "revision": "main"}})
+    return Image.parse(raw)
+
+
+async def test_a_git_server_that_wants_fewer_requests_is_left_alone_by_all_images() -> None:
+    server = GitServer()
+    guard = Guard(parse_networks(("127.0.0.0/8",)), plain_http=True)
+    async with serve(server.handle) as url, connected(ApiServer()) as api, GuardedHttp(guard, Budget()) as http:
+        now = [NOW]
+        sources = Sources(Cluster(api, Cache(), always_open()), http, lambda: now[0])
+        known = of_git(url, "known")
+        assert (await sources.resolve(known)).revision == server.commit
+        server.refuses = True
+        with pytest.raises(Waiting, match="RateLimited"):
+            await sources.resolve(of_git(url, "first"))
+        asked = server.asked
+
+        with pytest.raises(Postponed) as postponed:
+            await sources.resolve(of_git(url, "second"))
+        now[0] += 2 * INTERVAL
+        stays = await sources.resolve(known)
+
+        assert server.asked == asked
+        assert postponed.value.retry_after >= 600
+        assert stays.revision == server.commit
+        assert stays.next_check is not None
+        assert stays.next_check - now[0] >= timedelta(seconds=599)
+
+
+async def test_a_revision_stays_as_it_is_known_while_the_server_wants_fewer_requests() -> None:
+    server = GitServer()
+    guard = Guard(parse_networks(("127.0.0.0/8",)), plain_http=True)
+    async with serve(server.handle) as url, connected(ApiServer()) as api, GuardedHttp(guard, Budget()) as http:
+        now = [NOW]
+        sources = Sources(Cluster(api, Cache(), always_open()), http, lambda: now[0])
+        known = of_git(url, "known")
+        await sources.resolve(known)
+        server.refuses = True
+        told = []
+        for _ in range(2):  # refused, and then not its turn
+            now[0] += 20 * INTERVAL
+            stays = await sources.resolve(known)
+            assert stays.revision == server.commit
+            assert stays.next_check is not None
+            assert stays.next_check > now[0]
+            told.append(stays.problem.reason if stays.problem is not None else None)
+        assert told == ["RateLimited", "RateLimited"], "whose turn it is not is told nothing new"

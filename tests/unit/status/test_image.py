@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from keelway.api.build import Build
 from keelway.api.image import Image
 from keelway.errors import Waiting
-from keelway.status.image import ImageObserved, Stage, image_status, suspended_status
+from keelway.status.conditions import TRUE, UNKNOWN, find
+from keelway.status.image import image_status, suspended_status
+from keelway.status.observed import BaseCheck, ImageObserved, Stage
 from tests.unit.objects import NOW, bad, build, good, image, inputs
 
 PLAIN = image()
@@ -97,3 +99,22 @@ def test_whatever_the_records_are_one_status_follows(kinds: list[str]) -> None:
         ready = next(one for one in status.conditions if one.type == "Ready")
         assert ready.reason != "Superseded"
         assert (status.latest is not None) == ("good" in kinds)
+
+
+def test_a_source_that_it_was_not_the_turn_to_ask_is_as_it_was() -> None:
+    """The host's budget was spent: that says nothing of the source."""
+    known = _after(PLAIN, good(1, R1))
+    assert image_status(known, ImageObserved((good(1, R1),)), NOW) == known.status
+    lost = ImageObserved((good(1, R1),), problem=Waiting("RepositoryInUse", "It is another's."))
+    told = find(image_status(known, lost, NOW).conditions, "SourceReady")
+    assert told is not None
+    assert told.status is UNKNOWN
+
+
+def test_base_images_are_spoken_of_only_where_there_are_any() -> None:
+    checked = ImageObserved((good(1, R1),), R1, bases=BaseCheck(3))
+    told = find(image_status(PLAIN, checked, NOW).conditions, "BaseImagesChecked")
+    assert told is not None
+    assert (told.status, told.message) == (TRUE, "Base images that are looked at: 3.")
+    unchecked = image_status(PLAIN, ImageObserved((good(1, R1),), R1), NOW)
+    assert find(unchecked.conditions, "BaseImagesChecked") is None

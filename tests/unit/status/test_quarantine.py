@@ -10,7 +10,8 @@ from keelway.api.quarantine import MAX_QUARANTINED, Quarantine
 from keelway.reconcile.decide import Create, Rest, decide
 from keelway.status import quarantine
 from keelway.status.build import Failure, Inputs, failed_status
-from keelway.status.image import ImageObserved, image_status
+from keelway.status.image import image_status
+from keelway.status.observed import ImageObserved
 from tests.unit.objects import NOW, bad, build, good, image, inputs
 
 TEST = {"name": "answers", "command": ["true"]}
