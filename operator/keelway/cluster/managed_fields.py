@@ -42,7 +42,7 @@ def applies(live: Mapping[str, Any], manager: str, path: Path) -> bool:
 
 
 def applied_only(live: Mapping[str, Any], manager: str, paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """managedFields with nothing but those of the paths that the manager's last apply set: a short word for the cache."""
+    """managedFields with nothing but those of the paths that the manager's last apply set: little, for the cache."""
     set_ = [path for path in paths if applies(live, manager, path)]
     if not set_:
         return []
