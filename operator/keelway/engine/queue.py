@@ -19,7 +19,7 @@ from keelway.reconcile.outcome import Key
 
 # What was due in a day and is looked at each minute would else be in the heap 1,440 times.
 _OVERTAKEN_TIMERS: Final = 1000
-_TURNS_OF_DUE: Final = 4
+_TURNS_OF_DUE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Backoff:
 
 @dataclass
 class _Line:
-    """The keys of one namespace that are ready. What is due has every so manieth turn, though there be wishes."""
+    """The keys of one namespace that are ready. What is due has a turn now and then, though there be wishes."""
 
     wishes: OrderedDict[Key, None] = field(default_factory=OrderedDict)
     due: OrderedDict[Key, None] = field(default_factory=OrderedDict)
