@@ -8,19 +8,23 @@ own, so that nobody can change what others see.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
 
-from keelway.api.labels import IMAGE_UID_LABEL
-from keelway.api.resources import APPS, IMAGES, Resource
-from keelway.cluster import indexes
+from keelway.api.labels import FIELD_MANAGER, IMAGE_UID_LABEL
+from keelway.api.resources import APPS, DEPLOYMENTS, IMAGES, Resource
+from keelway.cluster import indexes, managed_fields
 from keelway.cluster.relevance import LAST_APPLIED, fingerprint
 from keelway.cluster.watched import WATCHED, Watched
 
 _Name = tuple[str, str]  # namespace, name
 # A late answer about an object that is gone comes within seconds; this many deletions do not.
 _TOMBSTONES: Final = 4096
+_HANDED_OVER: Final[Mapping[Resource, tuple[managed_fields.Path, ...]]] = MappingProxyType(
+    {DEPLOYMENTS: (("spec", "replicas"),)}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,10 @@ class _Entry(Known):
 
 
 class Cache:
-    """Objects of the watched kinds. An older state never replaces a newer one; managedFields are not kept."""
+    """Objects of the watched kinds. An older state never replaces a newer one.
+
+    Of managedFields no more is kept than whether our own apply has set a field that is handed over (contract rule 10).
+    """
 
     def __init__(self, watched: Iterable[Watched] = WATCHED) -> None:
         self._watched = {one.resource: one for one in watched}
@@ -175,7 +182,7 @@ def _entry(resource: Resource, obj: Mapping[str, Any]) -> _Entry:
         fingerprint=fingerprint(resource, obj),
         owner=_owner(obj),
         keys=indexes.keys_of(resource, obj),
-        text=orjson.dumps(_stripped(obj)),
+        text=orjson.dumps(_stripped(resource, obj)),
     )
 
 
@@ -186,9 +193,11 @@ def _owner(obj: Mapping[str, Any]) -> str | None:
     return label or (controller["uid"] if controller else None)
 
 
-def _stripped(obj: Mapping[str, Any]) -> dict[str, Any]:
+def _stripped(resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
     """Without what only the API server and kubectl read, which is half of an object."""
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    if ours := managed_fields.applied_only(obj, FIELD_MANAGER, _HANDED_OVER.get(resource, ())):
+        metadata["managedFields"] = ours
     if LAST_APPLIED in (metadata.get("annotations") or {}):
         kept = {name: value for name, value in metadata["annotations"].items() if name != LAST_APPLIED}
         metadata["annotations"] = kept

@@ -41,6 +41,19 @@ def applies(live: Mapping[str, Any], manager: str, path: Path) -> bool:
     return any(_has(entry.get("fieldsV1") or {}, path) for entry in own if not entry.get("subresource"))
 
 
+def applied_only(live: Mapping[str, Any], manager: str, paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """managedFields with nothing but those of the paths that the manager's last apply set: little, for the cache."""
+    set_ = [path for path in paths if applies(live, manager, path)]
+    if not set_:
+        return []
+    fields: Fields = {}
+    for path in set_:
+        inner = fields
+        for name in path:
+            inner = inner.setdefault(f"f:{name}", {})
+    return [{"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields}]
+
+
 def last_other_manager(live: Mapping[str, Any], manager: str) -> str | None:
     """Name of the one who last wrote the object itself besides `manager`, as `kubectl --show-managed-fields` has it."""
     entries = live["metadata"].get("managedFields") or ()

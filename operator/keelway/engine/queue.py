@@ -2,8 +2,9 @@
 
 A key is in it once, however often it is added; it is never given to two workers at once, and comes again when it was
 added while it was worked on. Namespaces take turns, so that one with 2,000 changing Apps does not keep others waiting,
-and none has more than its share of the workers, so that one whose passes hang does not either. Plain asyncio, for one
-event loop; `runner.py` takes the keys, `routes.py` finds them.
+and none has more than its share of the workers, so that one whose passes hang does not either. What somebody wants goes
+before what is due by the clock: retries, and news of children, which wait a moment to be several (`term.py`). Plain
+asyncio, for one event loop; `runner.py` takes the keys, `routes.py` finds them.
 """
 
 import asyncio
@@ -11,13 +12,14 @@ import heapq
 import itertools
 import random
 from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from keelway.reconcile.outcome import Key
 
 # What was due in a day and is looked at each minute would else be in the heap 1,440 times.
 _OVERTAKEN_TIMERS: Final = 1000
+_TURNS_OF_DUE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,35 @@ class Backoff:
         return min(self.longest, self.first * 2.0**exponent) * (1 + random.random() * self.jitter)
 
 
+@dataclass
+class _Line:
+    """The keys of one namespace that are ready. What is due has a turn now and then, though there be wishes."""
+
+    wishes: OrderedDict[Key, None] = field(default_factory=OrderedDict)
+    due: OrderedDict[Key, None] = field(default_factory=OrderedDict)
+    turn: int = 0
+
+    def pop(self) -> Key:
+        self.turn += 1
+        first, second = (self.due, self.wishes) if self.turn % _TURNS_OF_DUE == 0 else (self.wishes, self.due)
+        key, _ = (first or second).popitem(last=False)
+        return key
+
+    def __bool__(self) -> bool:
+        return bool(self.wishes or self.due)
+
+
 class WorkQueue:
     """Keys that are ready, keys that become ready, and keys being worked on: at most `of_one` of one namespace."""
 
     def __init__(self, of_one: int) -> None:
         self._of_one = of_one
-        self._ready: OrderedDict[str, deque[Key]] = OrderedDict()
-        self._held: OrderedDict[str, deque[Key]] = OrderedDict()
+        self._ready: OrderedDict[str, _Line] = OrderedDict()
+        self._held: OrderedDict[str, _Line] = OrderedDict()
         self._running_of: Counter[str] = Counter()
         self._waiting_since: dict[Key, float] = {}
         self._running: set[Key] = set()
-        self._dirty: set[Key] = set()
+        self._dirty: dict[Key, bool] = {}
         self._due: dict[Key, float] = {}
         self._timers: list[tuple[float, int, Key]] = []
         self._order = itertools.count()
@@ -54,16 +74,22 @@ class WorkQueue:
 
     def add(self, key: Key) -> None:
         """Ready now; once more after the pass, where one is under way."""
+        self._add(key, wish=True)
+
+    def _add(self, key: Key, wish: bool) -> None:
         if key in self._running:
-            self._dirty.add(key)
-            return
-        if key in self._waiting_since:
+            self._dirty[key] = wish or self._dirty.get(key, False)
             return
         self._due.pop(key, None)  # its pass will say anew when it wants to come back
-        self._waiting_since[key] = _now()
-        line = self._line_of(key.namespace)
-        line.setdefault(key.namespace, deque()).append(key)
-        if line is self._ready:
+        lines = self._lines_of(key.namespace)
+        line = lines.setdefault(key.namespace, _Line())
+        known = key in self._waiting_since
+        if known and (not wish or key in line.wishes):
+            return
+        line.due.pop(key, None)
+        (line.wishes if wish else line.due)[key] = None
+        self._waiting_since.setdefault(key, _now())
+        if not known and lines is self._ready:
             self._wake_one()
 
     def add_after(self, key: Key, delay: float) -> None:
@@ -105,13 +131,13 @@ class WorkQueue:
                 if taker.done() and not taker.cancelled():
                     self._wake_one()  # what it was woken for is still there
                 raise
-        namespace, keys = self._ready.popitem(last=False)
-        key = keys.popleft()
+        namespace, line = self._ready.popitem(last=False)
+        key = line.pop()
         del self._waiting_since[key]
         self._running.add(key)
         self._running_of[namespace] += 1
-        if keys:
-            self._line_of(namespace)[namespace] = keys  # at the end: the others' turn
+        if line:
+            self._lines_of(namespace)[namespace] = line  # at the end: the others' turn
         return key
 
     def done(self, key: Key) -> None:
@@ -124,8 +150,7 @@ class WorkQueue:
             self._ready[key.namespace] = self._held.pop(key.namespace)
             self._wake_one()
         if key in self._dirty:
-            self._dirty.discard(key)
-            self.add(key)
+            self._add(key, self._dirty.pop(key))
 
     @property
     def depth(self) -> int:
@@ -148,7 +173,7 @@ class WorkQueue:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _line_of(self, namespace: str) -> OrderedDict[str, deque[Key]]:
+    def _lines_of(self, namespace: str) -> OrderedDict[str, _Line]:
         return self._ready if self._running_of[namespace] < self._of_one else self._held
 
     def _wake_one(self) -> None:
@@ -173,8 +198,7 @@ class WorkQueue:
         while self._timers and self._timers[0][0] <= horizon:
             when, _, key = heapq.heappop(self._timers)
             if self._due.get(key) == when:
-                del self._due[key]
-                self.add(key)
+                self._add(key, wish=False)
         self._set_timer()
 
 

@@ -156,7 +156,11 @@ class Settler:
 
     async def _hand_over(self, kind: ChildKind[Any], wanted: Mapping[str, Any], live: Mapping[str, Any]) -> None:
         """Contract rule 10: a field that our next apply leaves out keeps its value if somebody else holds it too."""
-        leaving = [p for p in kind.handover if _value(wanted, p) is None and _value(live, p) is not None]
+        leaving = [
+            path
+            for path in kind.handover
+            if _value(wanted, path) is None and managed_fields.applies(live, FIELD_MANAGER, path)
+        ]
         if not leaving:
             return
         metadata = live["metadata"]

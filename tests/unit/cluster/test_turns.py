@@ -64,6 +64,29 @@ async def test_who_hangs_keeps_nobody_waiting() -> None:
     assert writers.order[3:] == ["a/2"], "a turn that was over is not given back twice"
 
 
+async def test_who_is_alone_may_have_all_and_half_where_another_writes_too() -> None:
+    writers = Writers(Turns(at_once=4, seconds=60))
+    await writers.come("a/1", "a/2", "a/3", "a/4", "a/5")
+    assert writers.order == ["a/1", "a/2", "a/3", "a/4"]
+    await writers.come("b/1")
+    await writers.end("a/1")
+    assert writers.order[4:] == ["b/1"]
+    for name in ("b/1", "a/2"):
+        await writers.end(name)
+    assert writers.order[5:] == [], "b may come again at any moment"
+    await writers.end("a/3")
+    assert writers.order[5:] == ["a/5"]
+
+
+async def test_who_has_not_written_for_a_while_keeps_nothing_free() -> None:
+    writers = Writers(Turns(at_once=2, seconds=0.05))
+    await writers.come("b/1")
+    await writers.end("b/1")
+    await asyncio.sleep(0.06)  # the while
+    await writers.come("a/1", "a/2")
+    assert writers.order == ["b/1", "a/1", "a/2"]
+
+
 async def test_namespaces_take_turns() -> None:
     writers = Writers(Turns(at_once=1, seconds=60))
     await writers.come("a/1", "a/2", "a/3", "b/1")

@@ -6,6 +6,7 @@ import pytest
 
 from keelway.engine.queue import Backoff, WorkQueue
 from keelway.reconcile.outcome import Key
+from tests.unit.conditions import until
 
 
 def key(name: str, namespace: str = "team") -> Key:
@@ -169,3 +170,34 @@ async def test_what_is_put_off_again_and_again_is_remembered_once() -> None:
         queue.done(await queue.get())
     assert len(queue._timers) < 2000
     queue.close()
+
+
+async def test_wishes_go_before_what_is_due_but_not_for_ever() -> None:
+    queue = WorkQueue(of_one=32)
+    for name in "xy":
+        queue.add_after(key(name), 0.001)
+    await until(lambda: queue.depth == 2)
+    for name in "abcdefgh":
+        queue.add(key(name))
+    assert "".join(await taken(queue, 10)) == "abcdefgxhy"
+
+
+async def test_what_is_due_and_then_wanted_is_a_wish() -> None:
+    queue = WorkQueue(of_one=32)
+    for name in "xyz":
+        queue.add_after(key(name), 0.001)
+    await until(lambda: queue.depth == 3)
+    queue.add(key("z"))
+    assert queue.depth == 3
+    assert await taken(queue, 3) == ["z", "x", "y"]
+
+
+async def test_what_was_wanted_meanwhile_is_a_wish_after_the_pass() -> None:
+    queue = WorkQueue(of_one=32)
+    queue.add(key("a"))
+    one = await queue.get()
+    queue.add_after(key("b"), 0.001)
+    await until(lambda: queue.depth == 1)
+    queue.add(one)
+    queue.done(one)
+    assert await taken(queue, 2) == ["a", "b"]

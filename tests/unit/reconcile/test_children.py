@@ -378,3 +378,12 @@ async def test_the_hash_tells_what_was_last_wanted(world: World) -> None:
     first = world.live(SERVICES)["metadata"]["annotations"][HASH_ANNOTATION]
     await world.settle((SERVICE, a_service(port=81)))
     assert world.live(SERVICES)["metadata"]["annotations"][HASH_ANNOTATION] != first
+
+
+async def test_what_was_handed_over_is_not_asked_for_again(world: World) -> None:
+    await world.settle((DEPLOYMENT, a_deployment(replicas=None)))
+    world.edit(DEPLOYMENTS, {"replicas": 5}, manager="kube-controller-manager")
+    world.api.requests.clear()
+    await world.settle((DEPLOYMENT, a_deployment(replicas=None, image="nginx@sha256:2")))
+    assert [one.partition(" ")[0] for one in world.api.requests] == ["PATCH"]
+    assert world.live(DEPLOYMENTS)["spec"]["replicas"] == 5
