@@ -1,16 +1,17 @@
-"""What an Image says while its git server wants to be asked later."""
+"""What a pass sees of a git source and of base images at once; and what an Image says while its git server is busy."""
 
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 
+from keelway.api.buildrequest import BuildReport, Material, Step
 from keelway.budget import Postponed
 from keelway.errors import KeelwayError, Transient, Waiting
 from keelway.reconcile.image import ImageReconciler
 from keelway.reconcile.outcome import Key
 from keelway.sources import git
-from tests.unit.reconcile.scene import Scene, playing
+from tests.unit.reconcile.scene import DIGEST, Scene, playing
 
 BUSY = Waiting("RateLimited", "git.example limits the rate of requests. It is tried again later.")
 DOWN = Transient("ServerFailed", "git.example answered 503. It is tried again.", 600.0)
@@ -23,13 +24,14 @@ class Server:
     """What a git server answers."""
 
     def __init__(self) -> None:
+        self.ref = "refs/heads/main"
         self.commit = "1" * 40
         self.problem: KeelwayError | None = None
 
     async def resolve(self, *_: object) -> git.Ref:
         if self.problem is not None:
             raise self.problem
-        return git.Ref("refs/heads/main", self.commit)
+        return git.Ref(self.ref, self.commit)
 
 
 @pytest.fixture
@@ -117,3 +119,23 @@ async def test_who_waits_for_a_first_turn_is_about_to_start(scene: Scene, server
     server.problem = None
     await scene.later(31)
     assert scene.running() == ["team-a/hello-1"]
+
+
+async def test_a_git_tag_on_a_changed_base_gives_the_same_version_with_the_builds_number(
+    scene: Scene, server: Server
+) -> None:
+    server.ref = "refs/tags/v1.2.3"
+    scene.registry.bases["team-a/python:3"] = "sha256:" + "a" * 64
+    scene.image("team-a", source=SOURCE, version={"scheme": "SemVer"})
+    await scene.settle()
+    used = Material(reference=f"{scene.settings.registry_host}/team-a/python:3", digest="sha256:" + "a" * 64)
+    told = BuildReport(ok=True, step=Step.INSPECT, reason="Built", digest=DIGEST, user="1000", materials=(used,))
+    scene.job_ends("team-a/hello-1", told)
+    await scene.settle()
+
+    scene.registry.bases["team-a/python:3"] = "sha256:" + "b" * 64
+    server.problem = BUSY  # what the source is was known before
+    await scene.later(4000)
+
+    assert scene.build("hello-2")["reason"] == "BaseImageChanged"
+    assert [scene.build(f"hello-{number}")["version"] for number in (1, 2)] == ["1.2.3", "1.2.3+2"]
