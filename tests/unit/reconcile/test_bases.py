@@ -178,8 +178,8 @@ class TestABaseImage:
     async def test_of_a_registry_that_is_slow_keeps_no_pass_and_is_heeded_when_it_answers(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(digests, "PATIENCE_SECONDS", 0.05)
         await built(scene)
+        monkeypatch.setattr(digests, "PATIENCE_SECONDS", 0.05)
         scene.registry.silent = asyncio.Event()
         scene.registry.bases[BASE] = NEW
         await scene.later(HOUR)
@@ -284,8 +284,8 @@ class TestARegistryThatDoesNotTell:
     async def test_is_not_told_anew_while_it_takes_its_time(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(digests, "PATIENCE_SECONDS", 0.05)
         await built(scene)
+        monkeypatch.setattr(digests, "PATIENCE_SECONDS", 0.05)
         written = len(told(scene))
         scene.registry.silent = asyncio.Event()
         await scene.later(HOUR)
