@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keelway.reconcile.admission import WaitingBuild, coarse, order
@@ -88,6 +88,7 @@ _builds = st.lists(st.sampled_from(NAMESPACES), max_size=12).map(
 _running = st.lists(st.sampled_from(NAMESPACES), max_size=6)
 
 
+@settings(deadline=None)
 @given(_builds, _running, st.integers(min_value=1, max_value=8))
 def test_no_place_is_left_free_while_somebody_waits(waiting: list[WaitingBuild], running: list[str], cap: int) -> None:
     chosen = admitted(waiting, running, cap)
@@ -95,6 +96,7 @@ def test_no_place_is_left_free_while_somebody_waits(waiting: list[WaitingBuild],
     assert len(chosen) == min(len(waiting), max(0, cap - len(running)))
 
 
+@settings(deadline=None)
 @given(_builds, _running, st.integers(min_value=1, max_value=8))
 def test_nobody_gets_a_place_more_than_a_namespace_that_still_waits(
     waiting: list[WaitingBuild], running: list[str], cap: int
@@ -106,6 +108,7 @@ def test_nobody_gets_a_place_more_than_a_namespace_that_still_waits(
         assert all(load[space] <= load[left] + 1 for space in given_to)
 
 
+@settings(deadline=None)
 @given(_builds, _running, st.integers(min_value=1, max_value=8), st.randoms())
 def test_the_order_in_which_the_cache_lists_them_does_not_matter(
     waiting: list[WaitingBuild], running: list[str], cap: int, random: Random
@@ -115,6 +118,7 @@ def test_the_order_in_which_the_cache_lists_them_does_not_matter(
     assert admitted(shuffled, running, cap) == admitted(waiting, running, cap)
 
 
+@settings(deadline=None)
 @given(_builds, _running)
 def test_the_whole_queue_is_in_the_order_in_which_places_are_given_one_by_one(
     waiting: list[WaitingBuild], running: list[str]
