@@ -146,11 +146,11 @@ def test_a_cache_in_the_registry_outlives_the_build_services_own(tenant: Tenant,
 
 
 def test_a_step_without_a_network_has_none(tenant: Tenant) -> None:
-    found = "names = [name for _, name in socket.if_nameindex()]"
-    step = f"RUN python -c \"import socket; {found}; assert 'eth0' not in names, names\""
+    # The first line of the table is its heading; whoever is on a network has a route.
+    step = "RUN python -c \"routes = open('/proc/net/route').readlines()[1:]; assert not routes, 'on a network'\""
     tenant.apply(image({"Dockerfile": tenant.dockerfile(step)}))
     told = tenant.wait_for_reason("image/app", "BuildFailed")
-    assert "eth0" in told["message"]
+    assert "on a network" in told["message"]
 
     asked = howto.spec("Build without a network, or without a cache")
     tenant.apply(image({"Dockerfile": tenant.dockerfile(step)}, **asked))
