@@ -209,7 +209,7 @@ def test_a_popular_base_starts_no_more_builds_than_there_are_places_and_who_wait
 
 
 def _running(tenant: Tenant) -> list[str]:
-    """The namespace's Jobs that have not ended: one that has is removed a moment later, and its place is free before."""
+    """The Jobs that have not ended: one that has is removed a moment later, and its place is free before."""
     selector = f"keelway.dev/image-namespace={tenant.namespace}"
     found = tenant.kubectl.json("get", "jobs", "-n", BUILDS_NAMESPACE, "-l", selector)["items"]
     return [one["metadata"]["name"] for one in found if not job_finished(one)]
