@@ -598,6 +598,7 @@ class TestDefaults:
             "poll": {"intervalSeconds": 60, "baseImagesIntervalSeconds": 3600},
             "history": {"limit": 10},
             "suspend": False,
+            "version": {"scheme": "Sequential"},
         }
 
     def test_of_a_test(self, crds: Kubectl) -> None:
