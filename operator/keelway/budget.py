@@ -167,5 +167,5 @@ def _heed(budget: _Host, error: KeelwayError) -> None:
         return
     budget.refusals += 1
     own = min(_FIRST_PAUSE * 2.0 ** min(budget.refusals - 1, 10), _LONGEST_PAUSE)
-    asked = error.retry_after if error.retry_after is not None else own
+    asked = error.retry_after or own
     budget.closed_until = max(budget.closed_until, time.monotonic() + spread(asked))

@@ -17,7 +17,7 @@ Tag = Annotated[
     str,
     Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9._-]*$"),
     Rule(
-        r"!self.matches(r'^(v|build-)[0-9]+$') && !self.matches(r'^v?[0-9]+\.[0-9]+\.[0-9]+([._-].*)?$')",
+        r"!self.matches(r'^(v[0-9]+|build-([0-9]+|cache))$') && !self.matches(r'^v?[0-9]+\.[0-9]+\.[0-9]+([._-].*)?$')",
         "must not look like a version (v7, 1.2.3) or like the operator's own build-7: those never move",
     ),
 ]
@@ -25,7 +25,10 @@ Tag = Annotated[
 Version = Annotated[
     str,
     Field(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_][a-zA-Z0-9._+-]*$"),
-    Rule("!self.matches('^build-[0-9]+$')", "must be a version; build-7 is a build that may not have passed its tests"),
+    Rule(
+        "!self.matches('^build-([0-9]+|cache)$')",
+        "must be a version; build-7 is a build that may not have passed its tests",
+    ),
 ]
 
 

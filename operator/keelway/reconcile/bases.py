@@ -193,7 +193,8 @@ class Bases:
 def _watched(build: Build) -> Iterator[Reference]:
     """Of a record somebody may have written by hand, what are references; those with a digest never change.
 
-    Only what it used: a Dockerfile that gives a digest beside the tag does not care what the tag names.
+    Only what it used: a Dockerfile that gives a digest beside the tag does not care what the tag names. Nor the Image's
+    own tags (COPY --from=...:stable): each build moves them, so each would start the next.
     """
     for text in list(dict.fromkeys(one.reference for one in build.status.materials))[:_MOST]:
         try:
@@ -201,6 +202,8 @@ def _watched(build: Build) -> Iterator[Reference]:
         except Terminal:
             continue
         # As BuildKit writes it: the pin must meet the very name that it looks up.
+        if reference.name == build.spec.repository:
+            continue
         if reference.tag is not None and reference.digest is None and str(reference) == text:
             yield reference
 

@@ -105,7 +105,7 @@ class ImageReconciler:
         """A place that this pass left, or does not take although it is offered, is for whoever waits."""
         newest = observed.newest
         if (
-            observed.problem is not None
+            (observed.problem is not None or observed.inputs is None)
             and newest is not None
             and not ended(newest)
             and not self.builds.started(newest)
@@ -245,7 +245,8 @@ class ImageReconciler:
         self.places.wake_next()
 
     def _come_back(self, observed: ImageObserved, decision: Decision | None) -> float | None:
-        asked = (observed.next_check, observed.bases_again, getattr(decision, "until", None))
+        # Not `next_check`: that is what was told, and stays in the past while a registry keeps its answer to itself.
+        asked = (observed.source_again, observed.bases_again, getattr(decision, "until", None))
         times = [time for time in asked if time is not None]
         delays = [max(0.0, (time - self.clock()).total_seconds()) for time in times]
         if observed.stage in _LOOK_AGAIN:

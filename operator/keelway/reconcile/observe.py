@@ -58,6 +58,7 @@ class Observer:
             revision=resolved.revision,
             source_problem=resolved.problem,
             next_check=resolved.next_check,
+            source_again=resolved.next_check,
             git_tag=resolved.git_tag,
         )
         return await self._look_at_bases(image, observed, Inputs(Asked.by_image(image, target), resolved.revision))
@@ -89,7 +90,8 @@ class Observer:
         asked = error.retry_after if isinstance(error, Waiting | Transient) else None
         pause = timedelta(seconds=asked or spread(image.spec.poll.interval_seconds))
         told = None if isinstance(error, Postponed) else error
-        return replace(observed, source_problem=told, next_check=self.clock() + pause)
+        again = self.clock() + pause
+        return replace(observed, source_problem=told, next_check=again, source_again=again)
 
     async def _look_at_bases(self, image: Image, observed: ImageObserved, inputs: Inputs) -> ImageObserved:
         """What it builds on, asked afresh where a build is about to begin."""

@@ -4,6 +4,7 @@ What waits and what runs is read from the cache; only the moment between the dec
 other passes would not see there, is kept in memory.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,19 +28,28 @@ from keelway.status.job import job_finished
 _PRIORITIES: Final[Mapping[str, int]] = MappingProxyType({Priority.HIGH: 1, Priority.NORMAL: 0, Priority.LOW: -1})
 WAKE_INTERVAL: Final = timedelta(seconds=30)
 """How often `wake_next` is called although nobody has told of a free place."""
+TELL_SECONDS: Final = 120.0
+"""The least time between two places that are told of one build."""
 
 
 class Places:
     """Admission of builds, over all namespaces."""
 
-    def __init__(self, cache: Cache, settings: Settings, wake: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        settings: Settings,
+        wake: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cache = cache
+        self._clock = clock
         self._settings = settings
         self._wake = wake
         self._taken: dict[str, str] = {}
         self._turns: dict[str, None] = {}  # namespaces, the one that got a place last at the end
         self._stuck: set[str] = set()
-        self._told: dict[str, int] = {}  # uid -> how many were before it, coarsely, as its Image was told
+        self._told: dict[str, tuple[int, float]] = {}  # uid -> how many were before it, as its Image was told, and when
 
     @contextmanager
     def taking(self, image: Image, build: Build) -> Iterator[bool]:
@@ -85,17 +95,19 @@ class Places:
                 self._wake(Key("Image", build.metadata.namespace, build.spec.image))
 
     def place(self, uid: str) -> int | None:
-        """How many builds are before one that waits, in coarse steps. It only ever falls, so that a status that tells
-        it is written a few times, however long the queue is and whoever joins it."""
-        return self._told.get(uid)
+        """How many builds are before one that waits, in coarse steps. It only ever falls, and not more often than
+        every two minutes: each step is a write of the Image's status."""
+        told = self._told.get(uid)
+        return told[0] if told is not None else None
 
     def _tell(self, uid: str, following: Sequence[str]) -> None:
         place = coarse(following.index(uid)) if uid in following else None
-        if place is not None:
-            self._told[uid] = min(place, self._told.get(uid, place))
+        if place is not None and (uid not in self._told or self._has_news(uid, place)):
+            self._told[uid] = (place, self._clock())
 
     def _has_news(self, uid: str, place: int) -> bool:
-        return uid in self._told and coarse(place) < self._told[uid]
+        told, since = self._told.get(uid, (0, 0.0))
+        return coarse(place) < told and self._clock() - since >= TELL_SECONDS
 
     def _free(self) -> int:
         return max(0, self._settings.max_builds - len(self._busy()))

@@ -77,8 +77,9 @@ class Sources:
                 raise
             # Whose turn it is not is told nothing new.
             problem = known.resolved.problem if isinstance(error, Postponed) else error
-            asked = error.retry_after
-            next_check = self._next_check(image) if asked is None else self._clock() + timedelta(seconds=asked)
+            # Never sooner than the Image polls: a server that says "now" each time must not keep a worker busy.
+            asked = self._clock() + timedelta(seconds=error.retry_after or 0.0)
+            next_check = max(asked, self._next_check(image))
             return replace(known.resolved, next_check=next_check, problem=problem)
 
     def forget(self, namespace: str, name: str) -> None:

@@ -60,6 +60,7 @@ class ImageObserved:
     place: int | None = None
     finding: Finding | None = None
     next_check: datetime | None = None
+    source_again: datetime | None = None
     bases_again: datetime | None = None
     started: bool = True
     git_tag: str | None = None

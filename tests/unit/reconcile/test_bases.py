@@ -541,6 +541,14 @@ async def test_what_is_no_reference_with_a_tag_is_not_asked_for() -> None:
     assert asked.looked == [PYTHON]
 
 
+async def test_the_images_own_tags_are_no_base_images() -> None:
+    """`COPY --from` of one's own `stable`: each build moves it, so each would start the next."""
+    asked = Asked()
+    repository = good(1, inputs(image())).spec.repository
+    await asked.today(f"{repository}:stable", PYTHON)
+    assert asked.looked == [PYTHON]
+
+
 async def test_no_more_are_asked_for_than_a_record_may_pin() -> None:
     asked = Asked()
     today = await asked.today(*(f"docker.io/library/python:{number}" for number in range(200)))

@@ -21,7 +21,9 @@ class World:
     def __init__(self, cap: int) -> None:
         self.cache = Cache()
         self.woken: list[Key] = []
-        self.places = Places(self.cache, Settings(registry="registry.example", max_builds=cap), self.woken.append)
+        self.now = 0.0
+        settings = Settings(registry="registry.example", max_builds=cap)
+        self.places = Places(self.cache, settings, self.woken.append, lambda: self.now)
         self.version = 100
 
     def waits(self, namespace: str, minute: int, **image_spec: Any) -> tuple[Image, Build]:
@@ -298,3 +300,24 @@ def test_nobody_is_remembered_who_waits_no_more() -> None:
     world.ends(queue[2][1])
     world.wakes()
     assert world.places.place(queue[2][1].metadata.uid) is None
+
+
+def test_a_place_is_told_anew_after_two_minutes_at_the_soonest() -> None:
+    """Each telling is a write of an Image's status, and a queue of hundreds moves every second."""
+    world = World(cap=1)
+    queue = _queue(world, 8)
+    last = queue[7]
+    for image, build in queue[:5]:
+        raw = world.cache.get(BUILDS, image.metadata.namespace, build.metadata.name)
+        assert raw is not None
+        world.version += 1
+        raw["metadata"]["resourceVersion"] = str(world.version)
+        world.cache.remove(BUILDS, raw)  # it had its turn
+    assert last[0].metadata.namespace not in world.wakes()
+    assert not world.may_start(*last)
+    assert world.places.place(last[1].metadata.uid) == 5
+
+    world.now = 120.0
+    assert last[0].metadata.namespace in world.wakes()
+    assert not world.may_start(*last)
+    assert world.places.place(last[1].metadata.uid) == 2

@@ -92,12 +92,13 @@ class GitServer:
     def __init__(self) -> None:
         self.commit = "1" * 40
         self.refuses = False
+        self.retry_after = "600"
         self.asked = 0
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked += 1
         if self.refuses:
-            return web.Response(status=429, headers={"Retry-After": "600"})
+            return web.Response(status=429, headers={"Retry-After": self.retry_after})
         if request.method == "GET":
             body = encode(b"# service=git-upload-pack\n", Mark.FLUSH, b"version 2\n", Mark.FLUSH)
             return web.Response(body=body, content_type="application/x-git-upload-pack-advertisement")
@@ -152,3 +153,19 @@ async def test_a_revision_stays_as_it_is_known_while_the_server_wants_fewer_requ
             assert stays.next_check > now[0]
             told.append(stays.problem.reason if stays.problem is not None else None)
         assert told == ["RateLimited", "RateLimited"], "whose turn it is not is told nothing new"
+
+
+async def test_a_server_that_always_says_now_is_asked_as_often_as_the_image_polls() -> None:
+    server = GitServer()
+    server.retry_after = "0"
+    guard = Guard(parse_networks(("127.0.0.0/8",)), plain_http=True)
+    async with serve(server.handle) as url, connected(ApiServer()) as api, GuardedHttp(guard, Budget()) as http:
+        now = [NOW]
+        sources = Sources(Cluster(api, Cache(), always_open()), http, lambda: now[0])
+        known = of_git(url, "known")
+        await sources.resolve(known)
+        server.refuses = True
+        now[0] += 2 * INTERVAL
+        stays = await sources.resolve(known)
+        assert stays.next_check is not None
+        assert stays.next_check - now[0] >= INTERVAL
