@@ -66,21 +66,21 @@ class Tenant:
         self, what: str, reason: str, type_: str = "Ready", seconds: float = DEADLINE_SECONDS
     ) -> JsonObject:
         """The condition, as soon as it gives that reason for today's generation."""
-
         path = f'{{.status.conditions[?(@.type=="{type_}")].reason}}'
         until = time.monotonic() + seconds
-        while True:
+        seen: list[JsonObject] = [{}]
+
+        def now() -> JsonObject | None:
             left = max(1, round(until - time.monotonic()))
             # One process that watches, where asking twice a second would take a good part of a processor.
             waited = ("wait", f"--for=jsonpath={path}={reason}", what, f"--timeout={left}s")
             self.kubectl.run(f"--namespace={self.namespace}", *waited, check=False, timeout=left + 30)
             found = self.get(what)
-            told: JsonObject = next((one for one in _conditions_of(found) if one["type"] == type_), {})
-            if told.get("reason") == reason and told["observedGeneration"] == found["metadata"]["generation"]:
-                return told
-            if time.monotonic() > until:
-                raise AssertionError(f"not within {seconds:.0f} s: {what} has {type_} with reason {reason}, not {told}")
-            time.sleep(0.2)  # an older generation's, or none any more
+            told = seen[0] = next((one for one in _conditions_of(found) if one["type"] == type_), {})
+            current = told.get("observedGeneration") == found["metadata"]["generation"]
+            return told if current and told["reason"] == reason else None
+
+        return eventually(lambda: f"{what} has {type_} with reason {reason}, not {seen[0]}", now, seconds)
 
     def version(self, image: str) -> str:
         """The Image's latest good version, such as v7; numbers may have gaps where builds were interrupted."""

@@ -1,7 +1,8 @@
 """A source is asked which revision it is at when it is time, and not more often."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -110,62 +111,69 @@ def of_git(url: str, name: str) -> Image:
     return Image.parse(raw)
 
 
-async def test_a_git_server_that_wants_fewer_requests_is_left_alone_by_all_images() -> None:
+@dataclass
+class Hosted:
+    """A git server, what asks it, and the time."""
+
+    server: GitServer
+    url: str
+    sources: Sources
+    now: datetime = NOW
+
+    def image(self, name: str) -> Image:
+        return of_git(self.url, name)
+
+
+@pytest.fixture
+async def hosted() -> AsyncIterator[Hosted]:
     server = GitServer()
     guard = Guard(parse_networks(("127.0.0.0/8",)), plain_http=True)
     async with serve(server.handle) as url, connected(ApiServer()) as api, GuardedHttp(guard, Budget()) as http:
-        now = [NOW]
-        sources = Sources(Cluster(api, Cache(), always_open()), http, lambda: now[0])
-        known = of_git(url, "known")
-        assert (await sources.resolve(known)).revision == server.commit
-        server.refuses = True
-        with pytest.raises(Waiting, match="RateLimited"):
-            await sources.resolve(of_git(url, "first"))
-        asked = server.asked
+        sources = Sources(Cluster(api, Cache(), always_open()), http, lambda: found.now)
+        found = Hosted(server, url, sources)
+        yield found
 
-        with pytest.raises(Postponed) as postponed:
-            await sources.resolve(of_git(url, "second"))
-        now[0] += 2 * INTERVAL
-        stays = await sources.resolve(known)
 
-        assert server.asked == asked
-        assert postponed.value.retry_after >= 600
-        assert stays.revision == server.commit
+async def test_a_git_server_that_wants_fewer_requests_is_left_alone_by_all_images(hosted: Hosted) -> None:
+    known = hosted.image("known")
+    assert (await hosted.sources.resolve(known)).revision == hosted.server.commit
+    hosted.server.refuses = True
+    with pytest.raises(Waiting, match="RateLimited"):
+        await hosted.sources.resolve(hosted.image("first"))
+    asked = hosted.server.asked
+
+    with pytest.raises(Postponed) as postponed:
+        await hosted.sources.resolve(hosted.image("second"))
+    hosted.now += 2 * INTERVAL
+    stays = await hosted.sources.resolve(known)
+
+    assert hosted.server.asked == asked
+    assert postponed.value.retry_after >= 600
+    assert stays.revision == hosted.server.commit
+    assert stays.next_check is not None
+    assert stays.next_check - hosted.now >= timedelta(seconds=599)
+
+
+async def test_a_revision_stays_as_it_is_known_while_the_server_wants_fewer_requests(hosted: Hosted) -> None:
+    known = hosted.image("known")
+    await hosted.sources.resolve(known)
+    hosted.server.refuses = True
+    told = []
+    for _ in range(2):  # refused, and then not its turn
+        hosted.now += 20 * INTERVAL
+        stays = await hosted.sources.resolve(known)
+        assert stays.revision == hosted.server.commit
         assert stays.next_check is not None
-        assert stays.next_check - now[0] >= timedelta(seconds=599)
+        assert stays.next_check > hosted.now
+        told.append(stays.problem.reason if stays.problem is not None else None)
+    assert told == ["RateLimited", "RateLimited"], "whose turn it is not is told nothing new"
 
 
-async def test_a_revision_stays_as_it_is_known_while_the_server_wants_fewer_requests() -> None:
-    server = GitServer()
-    guard = Guard(parse_networks(("127.0.0.0/8",)), plain_http=True)
-    async with serve(server.handle) as url, connected(ApiServer()) as api, GuardedHttp(guard, Budget()) as http:
-        now = [NOW]
-        sources = Sources(Cluster(api, Cache(), always_open()), http, lambda: now[0])
-        known = of_git(url, "known")
-        await sources.resolve(known)
-        server.refuses = True
-        told = []
-        for _ in range(2):  # refused, and then not its turn
-            now[0] += 20 * INTERVAL
-            stays = await sources.resolve(known)
-            assert stays.revision == server.commit
-            assert stays.next_check is not None
-            assert stays.next_check > now[0]
-            told.append(stays.problem.reason if stays.problem is not None else None)
-        assert told == ["RateLimited", "RateLimited"], "whose turn it is not is told nothing new"
-
-
-async def test_a_server_that_always_says_now_is_asked_as_often_as_the_image_polls() -> None:
-    server = GitServer()
-    server.retry_after = "0"
-    guard = Guard(parse_networks(("127.0.0.0/8",)), plain_http=True)
-    async with serve(server.handle) as url, connected(ApiServer()) as api, GuardedHttp(guard, Budget()) as http:
-        now = [NOW]
-        sources = Sources(Cluster(api, Cache(), always_open()), http, lambda: now[0])
-        known = of_git(url, "known")
-        await sources.resolve(known)
-        server.refuses = True
-        now[0] += 2 * INTERVAL
-        stays = await sources.resolve(known)
-        assert stays.next_check is not None
-        assert stays.next_check - now[0] >= INTERVAL
+async def test_a_server_that_always_says_now_is_asked_as_often_as_the_image_polls(hosted: Hosted) -> None:
+    known = hosted.image("known")
+    await hosted.sources.resolve(known)
+    hosted.server.refuses, hosted.server.retry_after = True, "0"
+    hosted.now += 2 * INTERVAL
+    stays = await hosted.sources.resolve(known)
+    assert stays.next_check is not None
+    assert stays.next_check - hosted.now >= INTERVAL
