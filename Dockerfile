@@ -1,4 +1,4 @@
-# The one image of Keelway: the operator, and the two containers of a build Job (`python -m keelway.builder ...`).
+# The one image of Keelway: the operator, and the containers of a build Job (`python -m keelway.builder ...`).
 # Made with BuildKit or with Docker's older builder alike: docker build -t keelway/operator:dev .
 #
 # Slow layers first: the libraries change with constraints.txt, the code with every edit.

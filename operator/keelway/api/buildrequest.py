@@ -1,10 +1,11 @@
 """What the operator asks of a build Job and what the Job answers: between `reconcile/` and `builder/`.
 
 The operator writes a `BuildRequest` as `request.json` into a Secret, beside the credential files named
-below; both containers of the Job mount that Secret read-only at `REQUEST_DIR`. Each container answers
+below; all containers of the Job mount that Secret read-only at `REQUEST_DIR`. Each container answers
 with a `BuildReport` as its termination message. A request says what to do, not how the user asked for
 it: the operator has resolved references to Secrets and ConfigMaps, a git revision is pinned to a commit,
-and a `configMap` source arrives as files like an `inline` one, for a Job has no token to read it with.
+and a `configMap` source arrives as files like an `inline` one, for a Job has no token to read it with. Files are laid
+out by the container that builds; any other source has an init container before it that fetches.
 """
 
 import base64
@@ -234,7 +235,7 @@ class BuildReport(Model):
     """The end of a container, at most MAX_REPORT_BYTES as JSON.
 
     `retryable`: the fault lies outside and may pass, so the operator tries again after a pause. `user` is the
-    image config's User string, `run_as_user` its numeric uid, absent where that cannot be known. The init
+    image config's User string, `run_as_user` its numeric uid, absent where that cannot be known. An init
     container answers too: ok with step Fetch, or its failure.
     """
 

@@ -1,4 +1,4 @@
-"""`python -m keelway.builder fetch|build`: the two containers of a build Job.
+"""`python -m keelway.builder fetch|build`: the containers of a build Job; files in the request need no `fetch`.
 
 Whatever happens, a BuildReport is left as the termination message; the exit code is 0 only if it is ok.
 """
@@ -59,6 +59,11 @@ async def _work(step: Step, request_dir: Path, workspace: Path) -> BuildReport:
         resource.setrlimit(resource.RLIMIT_DATA, (_FETCH_MEMORY_BYTES, _FETCH_MEMORY_BYTES))
         await fetch(request, request_dir, context)
         return BuildReport(ok=True, step=step, reason="Fetched")
+    if request.source.files is not None:
+        try:
+            await fetch(request, request_dir, context)
+        except KeelwayError as error:
+            return report.of_error(error, Step.FETCH, report.redactor(request_dir))
     with tempfile.TemporaryDirectory(prefix="keelway-") as scratch:
         paths = Paths(request_dir, context, Path(scratch))
         return await build(request, paths, report.redactor(request_dir))

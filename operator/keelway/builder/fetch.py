@@ -1,4 +1,4 @@
-"""The `fetch` container: one way for every source into the directory that BuildKit gets as its context.
+"""From every kind of source, one way into the directory that BuildKit gets as its context.
 
 Everything a tenant names goes through `sources/guard.py`, everything it contains through `tree.py`.
 """

@@ -1,7 +1,7 @@
 """A build's Job and that Job's Secret, in the builds' namespace (tenancy.md "Jobs").
 
 The Secret comes first and owns the Job: whoever deletes it has the Job and its pod go with it (docs/adr/0013). What the
-Job's two containers do is `keelway.builder`; what they read and answer is `api/buildrequest.py`.
+Job's containers do is `keelway.builder`; what they read and answer is `api/buildrequest.py`.
 """
 
 import base64
@@ -66,7 +66,12 @@ def _labels(context: JobContext) -> dict[str, str]:
 
 
 def _pod(context: JobContext) -> dict[str, Any]:
+    containers = {"containers": [_container(context, BUILD)]}
+    # Files that came with the request need nobody to fetch them: one container less to start.
+    if _is_fetched(context):
+        containers["initContainers"] = [_container(context, FETCH)]
     return {
+        **containers,
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -78,14 +83,17 @@ def _pod(context: JobContext) -> dict[str, Any]:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_container(context, FETCH)],
-        "containers": [_container(context, BUILD)],
         "volumes": [
             {"name": "request", "secret": {"secretName": _name(context), "defaultMode": 0o440}},
             {"name": "workspace", "emptyDir": {"sizeLimit": "4Gi"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
         ],
     }
+
+
+def _is_fetched(context: JobContext) -> bool:
+    source = context.build.spec.source
+    return source.git is not None or source.http is not None
 
 
 def _container(context: JobContext, step: str) -> dict[str, Any]:

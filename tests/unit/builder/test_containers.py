@@ -109,6 +109,19 @@ async def test_inline_files_become_the_context(job: Job) -> None:
     assert sourcetime.find(job.context) == sourcetime.FIXED
 
 
+async def test_inline_files_are_laid_out_by_the_build_itself(job: Job) -> None:
+    files = (RequestFile(name="Dockerfile", content="FROM scratch\n"),)
+    report = await job.run("build", request_for(SourceRequest(files=files)))
+    assert (job.context / "Dockerfile").read_text() == "FROM scratch\n"
+    assert report.step is Step.BUILD  # as far as it gets without a buildkitd
+
+
+async def test_inline_files_that_cannot_be_laid_out_are_the_sources_fault(job: Job) -> None:
+    files = (RequestFile(name="../Dockerfile", content="FROM scratch\n"),)
+    report = await job.run("build", request_for(SourceRequest(files=files)))
+    assert (report.step, report.reason, report.retryable) == (Step.FETCH, "SourceUnsafe", False)
+
+
 async def test_an_archives_sub_path_becomes_the_context(job: Job) -> None:
     content = tar_gz(Entry("app-1.0/src/Dockerfile", b"FROM scratch\n"), Entry("app-1.0/README", b"x"))
     async with serve(serving(content)) as url:
