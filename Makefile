@@ -24,7 +24,8 @@ demo: ## Bring everything up, apply examples/hello and call it.
 
 # Two clusters wait more than they work, so what needs one of them runs beside what needs the other.
 .PHONY: test
-test: lint deploy ## Run everything: lint, types, contracts, unit, integration, faults, e2e.
+test: setup ## Run everything: lint, types, contracts, unit, integration, faults, e2e.
+	@$(MAKE) --no-print-directory -j2 --output-sync=line lint deploy
 	@$(MAKE) --no-print-directory -j2 --output-sync=line test-faults test-one-by-one
 	$(BIN)/pytest tests/e2e -m 'not disturbing and not last' -n $(E2E_WORKERS) --dist worksteal
 	$(BIN)/pytest tests/e2e -m last -q
@@ -96,8 +97,9 @@ faults: setup ## Break whatever the operator stands on, on a cluster of its own;
 	$(BIN)/pytest tests/faults -v
 
 .PHONY: crds
-crds: setup ## Generate crds/ from the models.
+crds: setup ## Generate crds/ and docs/reference.md from the models.
 	$(BIN)/python -m keelway.api.crd crds/
+	$(BIN)/python -m keelway.api.reference docs/reference.md
 
 .PHONY: rbac
 rbac: setup ## Generate the operator's roles from what it watches and makes.
@@ -114,6 +116,7 @@ lint: setup ## Check style, types, import contracts, and that what is generated 
 	$(BIN)/mypy operator/keelway devcluster bench release tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m keelway.api.crd --check crds/
+	$(BIN)/python -m keelway.api.reference --check docs/reference.md
 	$(BIN)/python -m keelway.rbac --check manifests/base/operator/rbac.yaml
 
 .PHONY: uninstall

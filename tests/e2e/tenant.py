@@ -87,13 +87,10 @@ class Tenant:
         return str(self.get(f"image/{image}")["status"]["latest"]["version"])
 
     def wait_for_version_after(self, image: str, before: str, seconds: float = DEADLINE_SECONDS) -> str:
-        """The Image's first version that is newer than `before`."""
-
-        def newer() -> str | None:
-            now = self.version(image)
-            return now if now != before else None
-
-        return eventually(f"image/{image} has a version newer than {before}", newer, seconds)
+        """The Image's first version that is newer than `before`; a watch, for the same reason as above."""
+        with self.watching(f"image/{image}") as watched:
+            newer = watched.until(lambda seen: _latest_version(seen.object) not in (None, before), seconds)
+            return str(_latest_version(watched.events[newer].object))
 
     def wait_for_app(self, app: str, version: str, seconds: float = DEADLINE_SECONDS) -> None:
         """Until the App is at that version of its Image, and ready."""
@@ -167,6 +164,11 @@ class Tenant:
 def _conditions_of(found: JsonObject) -> list[JsonObject]:
     conditions: list[JsonObject] = found.get("status", {}).get("conditions", [])
     return conditions
+
+
+def _latest_version(image: JsonObject) -> str | None:
+    version: str | None = image.get("status", {}).get("latest", {}).get("version")
+    return version
 
 
 _CONDITIONS = (

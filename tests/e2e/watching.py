@@ -62,8 +62,9 @@ class Watching:
                         return index
                     index += 1
                 if not self._news.wait(deadline - time.monotonic()):
-                    last = json.dumps(self.events[-1].object.get("spec")) if self.events else "nothing"
-                    raise AssertionError(f"not within {seconds} s; {self.what} was last seen with {last}")
+                    last = self.events[-1].object if self.events else {}
+                    seen = json.dumps({"spec": last.get("spec"), "status": last.get("status")})
+                    raise AssertionError(f"not within {seconds} s; {self.what} was last seen with {seen}")
 
     def healing(self, is_as_wanted: Callable[[Seen], bool], since: int) -> float:
         """Seconds from the first event after `since` that is not as wanted to the next that is."""
