@@ -1,4 +1,4 @@
-"""The verbs of the dev cluster: `python -m devcluster {up,load,seed,deploy,prepare,demo,status,down}`."""
+"""The verbs of the dev cluster: `python -m devcluster {up,load,seed,deploy,prepare,demo,status,pause,down}`."""
 
 import argparse
 import fcntl
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from devcluster import catalogue, settings
+from devcluster import catalogue, kind, settings
 from devcluster.demo import demo
 from devcluster.deploy import deploy, prepare
 from devcluster.down import down
@@ -41,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
                     prepare(here, progress, catalogue.load())
                 case "demo":
                     demo(here, progress, catalogue.load())
+                case "pause":
+                    with progress.step("pause the cluster") as step:
+                        kind.pause(here, step.log)
                 case "down":
                     down(here, progress, everything=chosen.all)
     except DevclusterError as error:
@@ -66,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("prepare", help="install all but the operator's own pods: it runs outside, for bench and faults")
     verbs.add_parser("demo", help="bring everything up, apply examples/hello and call it")
     verbs.add_parser("status", help="what is there, what is missing, and what to do about it")
+    verbs.add_parser("pause", help="freeze the cluster, so that it costs nothing until the next `up`")
     removing = verbs.add_parser("down", help="delete the cluster")
     removing.add_argument("--all", action="store_true", help="also stop the dockerd of ours and empty the cache")
     return parser

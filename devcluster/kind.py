@@ -82,6 +82,11 @@ def revive(settings: Settings, progress: Progress, step: Step) -> bool:
     return False
 
 
+def pause(settings: Settings, log: Path) -> None:
+    """Freeze the nodes: an idle control plane takes a tenth of a processor. `revive` thaws them."""
+    shell.succeeds(["docker", "pause", *nodes(settings, log)], log, timeout=60)
+
+
 def export_kubeconfig(settings: Settings, log: Path) -> None:
     """The API server's port on the host changes when a node is started again."""
     command = ["export", "kubeconfig", f"--name={settings.cluster}", f"--kubeconfig={settings.kubeconfig}"]

@@ -1,7 +1,8 @@
-"""HTTP from inside the cluster: pods of the test's own that call Services as any other pod would."""
+"""HTTP from inside the cluster: pods that call Services as any other pod would."""
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,14 +46,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Client:
-    """A pod that makes requests one by one."""
+    """Makes requests one by one from the pod `client`, which all tests share; a host without a dot is a Service of
+    `namespace`."""
 
-    tenant: Tenant
+    commons: Tenant
+    namespace: str
 
-    def start(self) -> None:
-        """The pod, ready."""
-        self.tenant.apply(pod("client", ["sleep", "infinity"]))
-        self.tenant.wait("pod/client")
+    def wait(self) -> None:
+        """Until the pod is ready."""
+        self.commons.wait("pod/client")
 
     def get(self, url: str) -> Answer:
         """The answer to a GET; the test fails where there is none."""
@@ -73,12 +75,15 @@ class Client:
 
     def _asked(self, requests: Sequence[Ask]) -> list[JsonObject] | None:
         script = (SCRIPTS / "fetch.py").read_text()
-        asked = json.dumps([vars(request) for request in requests])
-        told: list[JsonObject] = json.loads(self.tenant.run("exec", "client", "--", "python", "-c", script, asked))
+        asked = json.dumps([{**vars(request), "url": self._in_full(request.url)} for request in requests])
+        told: list[JsonObject] = json.loads(self.commons.run("exec", "client", "--", "python", "-c", script, asked))
         failures = [f"{ask.url}: {one['error']}" for ask, one in zip(requests, told, strict=True) if "error" in one]
         if any("refused" not in failure for failure in failures):
             raise AssertionError(failures)
         return None if failures else told
+
+    def _in_full(self, url: str) -> str:
+        return re.sub(r"^(https?://[^./:]+)(?=[:/]|$)", rf"\1.{self.namespace}", url)
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,11 @@ class Load:
     def stop(self) -> None:
         """No more requests."""
         self.tenant.run("delete", "pod/load")
+
+
+def client_pod() -> JsonObject:
+    """The pod of every `Client`."""
+    return pod("client", ["sleep", "infinity"])
 
 
 def pod(name: str, command: Sequence[str]) -> JsonObject:

@@ -1,6 +1,7 @@
-"""What all tests share in the namespace `keelway-e2e`: the image `web`, and a forge of git repositories and files.
+"""What all tests share in the namespace `keelway-e2e`: a client, the image `web`, and a forge.
 
-Both are built and run by Keelway itself, made by whoever comes first and kept for the next run of the tests.
+The forge serves git repositories and files. It and `web` are built and run by Keelway itself, made by whoever comes
+first and kept for the next run of the tests.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from io import BytesIO
 from tarfile import TarFile, TarInfo
 
 from devcluster.settings import Registry
-from tests.e2e.client import SCRIPTS
+from tests.e2e.client import SCRIPTS, client_pod
 from tests.e2e.patience import eventually
 from tests.e2e.tenant import Tenant
 from tests.kubectl import Kubectl
@@ -96,7 +97,7 @@ def apply(kubectl: Kubectl) -> None:
     """The namespace, the images and the forge, without waiting for any of it."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
-    kubectl.apply([WEB, FORGE_IMAGE, FORGE_APP], NAMESPACE)
+    kubectl.apply([client_pod(), WEB, FORGE_IMAGE, FORGE_APP], NAMESPACE)
 
 
 @dataclass(frozen=True)

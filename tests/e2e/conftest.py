@@ -87,10 +87,10 @@ def tenant(kubectl: Kubectl, namespace: str) -> Tenant:
 
 
 @pytest.fixture
-def client(tenant: Tenant) -> Client:
-    """A pod in the tenant's namespace that makes HTTP requests."""
-    client = Client(tenant)
-    client.start()
+def client(kubectl: Kubectl, namespace: str) -> Client:
+    """HTTP requests from inside the cluster; bare names are the tenant's Services."""
+    client = Client(Tenant(kubectl, commons.NAMESPACE), namespace)
+    client.wait()
     return client
 
 

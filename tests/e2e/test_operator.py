@@ -11,7 +11,7 @@ from tests.e2e.tenant import Tenant
 
 def test_both_replicas_are_ready_and_one_of_them_leads(client: Client, peace: Peace) -> None:
     with peace.undisturbed():
-        pods = client.tenant.kubectl.json("get", "pods", "-n", SYSTEM, "-l", "app.kubernetes.io/component=operator")
+        pods = peace.kubectl.json("get", "pods", "-n", SYSTEM, "-l", "app.kubernetes.io/component=operator")
         addresses = [one["status"]["podIP"] for one in pods["items"] if "deletionTimestamp" not in one["metadata"]]
         assert len(addresses) == 2
         metrics = [client.get(f"http://{address}:8080/metrics").text for address in addresses]

@@ -73,13 +73,21 @@ def opened(directory: Path) -> Iterator[Cluster]:
     settings = devcluster_settings.from_environment("faults")
     with _alone(settings):
         begun = time.monotonic()
-        for verb in ("up", "prepare"):
-            command = [sys.executable, "-m", "devcluster", "--cluster", settings.purpose, verb]
-            done = subprocess.run(command, cwd=REPOSITORY, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-            assert done.returncode == 0, f"devcluster {verb}: {done.stderr[-4000:]}"
+        _devcluster(settings, "up")
+        _devcluster(settings, "prepare")
         kubectl = PatientKubectl(settings.kubeconfig, settings.context)
         print(f"\nthe cluster {settings.context} is ready after {time.monotonic() - begun:.0f} s", file=sys.stderr)
-        yield Cluster(settings, kubectl, Api.of(kubectl), directory)
+        try:
+            yield Cluster(settings, kubectl, Api.of(kubectl), directory)
+        finally:
+            # `make test` goes on with another cluster, which wants the processors.
+            _devcluster(settings, "pause")
+
+
+def _devcluster(settings: Settings, verb: str) -> None:
+    command = [sys.executable, "-m", "devcluster", "--cluster", settings.purpose, verb]
+    done = subprocess.run(command, cwd=REPOSITORY, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert done.returncode == 0, f"devcluster {verb}: {done.stderr[-4000:]}"
 
 
 @contextmanager
