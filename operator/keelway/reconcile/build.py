@@ -97,7 +97,9 @@ class Builds:
 
     async def fail(self, image: Image, build: Build, told: Failure, started: datetime | None = None) -> None:
         """Close the record without a version."""
-        found = quarantine.verdict(build, told, self.records.of(image), self.clock())
+        latest = image.status.latest
+        serving = latest.digest if latest else None
+        found = quarantine.verdict(build, told, self.records.of(image), self.clock(), serving=serving)
         await self._write(build, failed_status(build, told, self.clock(), started, found))
         await self.events.warning(image.to_dict(), told.reason, f"{build.metadata.name}: {told.message}")
 

@@ -18,7 +18,7 @@ from keelway.cluster.indexes import last_part
 from keelway.errors import KeelwayError, Terminal, Transient, Waiting
 from keelway.reconcile.bases import Bases
 from keelway.reconcile.build import Builds
-from keelway.reconcile.decide import Create, decide, open_request
+from keelway.reconcile.decide import Attend, Create, Rest, decide, open_request
 from keelway.reconcile.outcome import Key
 from keelway.reconcile.records import Records
 from keelway.reconcile.repository import check_unique, repository
@@ -102,14 +102,22 @@ class Observer:
         afresh = isinstance(decide(image, observed, inputs, self.clock()), Create)
         today = await self.bases.today(image, _base_of(observed, inputs), afresh=afresh)
         checks = [one for one in (observed.next_check, today.next_check) if one is not None]
-        return replace(
+        observed = replace(
             observed,
             inputs=replace(inputs, bases=today.bases),
             bases=today.check,
-            upstream_by=settles_by(image, self.cache, self.records.of) if inputs.images else None,
             next_check=min(checks, default=None),
             bases_again=today.again,
         )
+        return self._look_above(image, observed)
+
+    def _look_above(self, image: Image, observed: ImageObserved) -> ImageObserved:
+        """Whether the Images above are settled: only where something begins, for it is a walk through all of them."""
+        if observed.inputs is None or not observed.inputs.images:
+            return observed
+        if isinstance(decide(image, observed, observed.inputs, self.clock()), Rest | Attend):
+            return observed
+        return replace(observed, upstream_by=settles_by(image, self.cache, self.records.of))
 
     def _rivals(self, image: Image, target: str) -> Iterator[Image]:
         """The Images that may push to the same repository; two with default repositories never do."""

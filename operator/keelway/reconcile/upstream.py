@@ -3,6 +3,7 @@
 Where two of them build from a third, a change of that one would else build it twice, the first time on a mixture.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,14 +25,17 @@ def settles_by(image: Image, cache: Cache, builds_of: Callable[[Image], Sequence
     """Until when to wait for the Images above it; None where they are as they should be."""
     namespace, start = image.metadata.namespace, image.metadata.name
 
+    @functools.cache
+    def moving(name: str) -> Image | None:
+        return _moving(cache, namespace, name)
+
     def uses(name: str) -> Sequence[str]:
         """What is above one that stays as it is makes no difference."""
-        return cache.images_used_by(namespace, name) if name == start or _moving(cache, namespace, name) else ()
+        return cache.images_used_by(namespace, name) if name == start or moving(name) else ()
 
     changes: list[datetime] = []
     is_behind = False
-    above = (_moving(cache, namespace, name) for name in reachable(start, uses))
-    for one in filter(None, above):
+    for one in filter(None, map(moving, reachable(start, uses))):
         builds = builds_of(one)
         changes += _changes(one, builds)
         is_behind = is_behind or _is_behind(one, cache, builds)

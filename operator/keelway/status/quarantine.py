@@ -72,13 +72,16 @@ def is_over(build: Build) -> bool:
     return (found is not None and found.released_time is not None) or _was_held(build)
 
 
-def verdict(build: Build, told: Failure, builds: Builds, now: datetime) -> Quarantine | None:
-    """What a failure means for the time to come; None where it says nothing of the image."""
+def verdict(
+    build: Build, told: Failure, builds: Builds, now: datetime, *, serving: str | None = None
+) -> Quarantine | None:
+    """What a failure means for the time to come; None where it says nothing of the image. `serving`: the digest of
+    `status.latest`, whose own record may be gone."""
     if told.test is None or told.retry:
         return None
     digest = build.status.digest
     # A new test that fails does not take away what serves: the image is a version, by the tests that it had.
-    is_version = any(succeeded(one) and one.status.digest == digest for one in builds)
+    is_version = digest == serving or any(succeeded(one) and one.status.digest == digest for one in builds)
     return Quarantine(
         reason=told.reason,
         message=told.message.partition("\n")[0][:_MAX_MESSAGE],

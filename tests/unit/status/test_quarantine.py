@@ -56,6 +56,17 @@ def test_records_of_older_operators_are_no_evidence() -> None:
     assert decide(TESTED, ImageObserved((good(1, R2), record)), R1, LATER) == Rest()
 
 
+def test_the_digest_that_serves_is_spared_also_where_its_record_is_gone() -> None:
+    made = build(2, R1)
+    pushed = made.model_copy(update={"status": made.status.model_copy(update={"digest": "sha256:serves"})})
+    found = quarantine.verdict(pushed, TOLD, (), NOW, serving="sha256:serves")
+    assert found is not None
+    assert found.digest is None
+    other = quarantine.verdict(pushed, TOLD, (), NOW, serving="sha256:other")
+    assert other is not None
+    assert other.digest == "sha256:serves"
+
+
 def test_a_digest_that_is_a_version_is_spared_and_the_inputs_are_not() -> None:
     version = good(1, R2)
     record = _failed(2, R1, version.status.digest or "", version)
