@@ -82,6 +82,12 @@ def revive(settings: Settings, progress: Progress, step: Step) -> bool:
     return False
 
 
+def pause(settings: Settings, log: Path) -> bool:
+    """Freeze the nodes until `revive`, which `up` does too. Whether they are frozen."""
+    names = nodes(settings, log)
+    return bool(names) and shell.succeeds(["docker", "pause", *names], log, timeout=60)
+
+
 def export_kubeconfig(settings: Settings, log: Path) -> None:
     """The API server's port on the host changes when a node is started again."""
     command = ["export", "kubeconfig", f"--name={settings.cluster}", f"--kubeconfig={settings.kubeconfig}"]
