@@ -1,5 +1,5 @@
-# Everything a developer runs. Targets that touch a cluster use the context kind-keelway (`bench`: kind-keelway-bench) of a
-# kubeconfig in .keelway/, and no other: your own kubeconfig is never read.
+# Everything a developer runs. Targets that touch a cluster use the context kind-keelway (`bench` and `faults` also one of
+# their own) of a kubeconfig in .keelway/, and no other: your own kubeconfig is never read.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -84,7 +84,7 @@ e2e: deploy ## Run the end-to-end tests: real builds, real pods, real HTTP.
 	$(BIN)/pytest tests/e2e -m last
 
 .PHONY: bench
-bench: $(STAMPS)/bench ## Measure the operator on a kind cluster of its own; writes bench/ (about 25 minutes).
+bench: $(STAMPS)/bench deploy ## Measure the operator on the dev cluster and one of its own; writes bench/ (about 40 minutes).
 	@$(PYTHON) -m devcluster --cluster bench up
 	$(BIN)/python -u -m bench
 

@@ -1,4 +1,6 @@
-"""`python -m bench [NAME...]`: all measurements, or the named ones, on the cluster keelway-bench and on no other.
+"""`python -m bench [NAME...]`: all measurements, or the named ones.
+
+On the cluster keelway-bench; those of real builds on the dev cluster. In a run on both, the other one is paused.
 
 All of them write bench/results.json, the table of bench/README.md and its picture; some only print.
 """
@@ -11,22 +13,51 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from bench import plot, table
+from bench import dev, plot, table
+from bench.aside import aside
 from bench.ground import Ground, prepared
-from bench.measurements import ALL, Alone, InWorld, Measurement
+from bench.measurements import ALL, Alone, InWorld, Measurement, OnDev
 from bench.results import Figure
 from bench.world import settled
 from devcluster import settings
+from devcluster.settings import Settings
 
 _SECONDS_EACH = 900.0
 _HERE = Path(__file__).parent
 
 
-async def run(chosen: Sequence[Measurement], apps: int | None) -> list[Figure]:
+def run(chosen: Sequence[Measurement], apps: int | None) -> list[Figure]:
     """What they measure, in order. One that fails is a figure that is not ok, and the others go on."""
-    here = settings.from_environment("bench")
+    ours, theirs = settings.from_environment("bench"), settings.from_environment()
+    built = [one for one in chosen if isinstance(one, OnDev)]
+    others = [one for one in chosen if not isinstance(one, OnDev)]
+    both = bool(built and others)
+    figures: list[Figure] = []
+    if built:
+        with aside(ours) if both else nullcontext():
+            figures += asyncio.run(_on_dev(theirs, built))
+    if others:
+        with aside(theirs) if both else nullcontext():
+            figures += asyncio.run(_on_ground(ours, others, apps))
+    return figures
+
+
+async def _on_dev(here: Settings, chosen: Sequence[OnDev]) -> list[Figure]:
+    figures: list[Figure] = []
+    try:
+        async with dev.opened(here) as opened:
+            for one in chosen:
+                figures += await _guarded(one.name, one.measure(opened))
+    except Exception:
+        traceback.print_exc()
+        figures.append(_failed("real builds"))
+    return figures
+
+
+async def _on_ground(here: Settings, chosen: Sequence[Alone | InWorld], apps: int | None) -> list[Figure]:
     figures: list[Figure] = []
     async with prepared(here, here.state / "bench") as ground:
         for world_apps, group in itertools.groupby(chosen, key=_apps_of):
@@ -39,11 +70,11 @@ async def run(chosen: Sequence[Measurement], apps: int | None) -> list[Figure]:
     return figures
 
 
-def _apps_of(measurement: Measurement) -> int | None:
+def _apps_of(measurement: Alone | InWorld) -> int | None:
     return measurement.apps if isinstance(measurement, InWorld) else None
 
 
-async def _in_world(ground: Ground, apps: int, group: Sequence[Measurement]) -> list[Figure]:
+async def _in_world(ground: Ground, apps: int, group: Sequence[Alone | InWorld]) -> list[Figure]:
     figures: list[Figure] = []
     try:
         async with settled(ground, apps) as world:
@@ -93,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(names)}")
     chosen = [one for one in ALL if not given.names or one.name in given.names]
-    figures = asyncio.run(run(chosen, given.apps))
+    figures = run(chosen, given.apps)
     if given.publish or not (given.names or given.apps):
         publish(figures)
     print("", *figures, sep="\n")

@@ -1,6 +1,5 @@
 """The cluster that is measured on, and an empty state of it before each measurement."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -10,7 +9,7 @@ from typing import Final
 
 from bench import objects
 from bench.audit import AuditLog
-from bench.kube import Kube, at_once, create_all, until
+from bench.kube import Kube, at_once, create_all, quiet, until
 from devcluster import outside
 from devcluster.outside import Operator
 from devcluster.settings import Settings
@@ -41,10 +40,6 @@ _OWNED: Final = (BUILDS, HPAS, SERVICES, DEPLOYMENTS, _REPLICA_SETS, PODS, CONFI
 _POLICIES: Final = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
 _BINDINGS: Final = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings"
 _GONE_SECONDS: Final = 600.0
-# Leases and heartbeats of the cluster itself are some 3 writes a second.
-_QUIET_WRITES: Final = 20
-_QUIET_SECONDS: Final = 3
-_QUIET_WITHIN_SECONDS: Final = 300.0
 # Made in every namespace by Kubernetes itself, and again where it is deleted.
 _STANDING: Final = frozenset({"kube-root-ca.crt"})
 _LOGS: Final = "operator-*.log"
@@ -114,17 +109,7 @@ class Ground:
 
     async def quiet(self) -> None:
         """Wait until nobody has written much for some seconds: not the garbage collector, nor any controller."""
-        calm = 0
-        last = await self.kube.revision()
-
-        async def is_calm() -> bool:
-            nonlocal calm, last
-            await asyncio.sleep(1)
-            now = await self.kube.revision()
-            calm, last = (calm + 1 if now - last <= _QUIET_WRITES else 0), now
-            return calm >= _QUIET_SECONDS
-
-        await until("a cluster at rest", is_calm, _QUIET_WITHIN_SECONDS, every=0)
+        await quiet(self.kube)
 
 
 @asynccontextmanager

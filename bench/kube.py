@@ -26,6 +26,10 @@ _PAGE: Final = 500
 _DELETE_SECONDS: Final = 90.0
 _DELETE_ALL_SECONDS: Final = 600.0
 _AT_ONCE: Final = 16
+# Leases and heartbeats of the cluster itself are some 3 writes a second.
+_QUIET_WRITES: Final = 20
+_QUIET_SECONDS: Final = 3
+_QUIET_WITHIN_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,21 @@ async def until(what: str, holds: Callable[[], Awaitable[bool]], seconds: float,
         if time.monotonic() > deadline:
             raise BenchError(f"{what}: not within {seconds:.0f} s")
         await asyncio.sleep(every)
+
+
+async def quiet(kube: Kube) -> None:
+    """Wait until nobody has written much to the cluster's store for some seconds."""
+    calm = 0
+    last = await kube.revision()
+
+    async def is_calm() -> bool:
+        nonlocal calm, last
+        await asyncio.sleep(1)
+        now = await kube.revision()
+        calm, last = (calm + 1 if now - last <= _QUIET_WRITES else 0), now
+        return calm >= _QUIET_SECONDS
+
+    await until("a cluster at rest", is_calm, _QUIET_WITHIN_SECONDS, every=0)
 
 
 def _namespace(obj: Object) -> str | None:

@@ -1,10 +1,26 @@
-"""All measurements by name, in the order in which they run. Those of one number of Apps share one world."""
+"""All measurements by name, in the order in which they run. Those of one number of Apps share one world, and those on
+the dev cluster come first."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bench.figures import edits, idle, images, neighbours, ratio, restart, size, sweeps, unrelated, upgrade, writes
+from bench.dev import Dev
+from bench.figures import (
+    builds,
+    edits,
+    idle,
+    images,
+    many_builds,
+    neighbours,
+    ratio,
+    restart,
+    size,
+    sweeps,
+    unrelated,
+    upgrade,
+    writes,
+)
 from bench.ground import Ground
 from bench.results import Figure
 from bench.world import World
@@ -27,9 +43,19 @@ class InWorld:
     measure: Callable[[World], Awaitable[list[Figure]]]
 
 
-Measurement = Alone | InWorld
+@dataclass(frozen=True)
+class OnDev:
+    """A measurement of real builds, on the dev cluster."""
+
+    name: str
+    measure: Callable[[Dev], Awaitable[list[Figure]]]
+
+
+Measurement = Alone | InWorld | OnDev
 
 ALL: Final[tuple[Measurement, ...]] = (
+    OnDev("builds", builds.measure),
+    OnDev("many-builds", many_builds.measure),
     Alone("ratio", ratio.measure),
     InWorld("size-0", 0, size.measure),
     InWorld("size-1000", 1000, size.measure),

@@ -82,9 +82,10 @@ def revive(settings: Settings, progress: Progress, step: Step) -> bool:
     return False
 
 
-def pause(settings: Settings, log: Path) -> None:
-    """Freeze the nodes: an idle control plane takes a tenth of a processor. `revive` thaws them."""
-    shell.succeeds(["docker", "pause", *nodes(settings, log)], log, timeout=60)
+def pause(settings: Settings, log: Path) -> bool:
+    """Freeze the nodes until `revive`, which `up` does too. Whether they are frozen."""
+    names = nodes(settings, log)
+    return bool(names) and shell.succeeds(["docker", "pause", *names], log, timeout=60)
 
 
 def export_kubeconfig(settings: Settings, log: Path) -> None:
