@@ -36,7 +36,7 @@ test-faults:
 
 .PHONY: test-one-by-one
 test-one-by-one:
-	$(BIN)/pytest tests/unit -n 4 -q
+	$(BIN)/pytest tests/unit -n 2 -q
 	$(BIN)/pytest tests/integration -n 4 -q
 	$(BIN)/pytest tests/e2e -m disturbing -q
 
@@ -93,8 +93,8 @@ $(STAMPS)/bench: $(STAMPS)/python
 	@touch $@
 
 .PHONY: faults
-faults: setup ## Break whatever the operator stands on, on a cluster of its own; a part of it is in make test.
-	$(BIN)/pytest tests/faults -v
+faults: setup ## Break whatever the operator stands on, on two clusters of its own; a part of it is in make test.
+	$(BIN)/pytest tests/faults -v -n 2 --dist worksteal
 
 .PHONY: crds
 crds: setup ## Generate crds/ and docs/reference.md from the models.
@@ -128,4 +128,4 @@ uninstall: ## Remove Keelway from the dev cluster: objects first, then the opera
 
 .PHONY: down
 down: ## Delete our clusters; what was built for them stays in the cache.
-	@for cluster in dev bench faults; do $(PYTHON) -m devcluster --cluster $$cluster down; done
+	@for cluster in dev bench faults faults-2; do $(PYTHON) -m devcluster --cluster $$cluster down; done

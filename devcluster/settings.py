@@ -13,9 +13,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 REPOSITORY = PACKAGE.parent
 
-# What clusters there may be: one to develop and test on, one for `make bench`, one for `make faults`. Each maps its
+# What clusters there may be: one to develop and test on, one for `make bench`, two for `make faults`. Each maps its
 # registry to a port of its own, so that they can run side by side.
-PURPOSES = {"dev": 30500, "bench": 30501, "faults": 30502}
+PURPOSES = {"dev": 30500, "bench": 30501, "faults": 30502, "faults-2": 30503}
 
 # The names by which Go and OCI know an architecture.
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}

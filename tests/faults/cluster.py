@@ -1,4 +1,7 @@
-"""The kind cluster of `make faults`, with everything but the operator in it. One run of pytest has it at a time."""
+"""The kind clusters of `make faults`, with everything but the operator in them. One run of pytest has them at a time.
+
+Most faults are waited for, so two workers of pytest get on nearly twice as fast, each with a cluster of its own.
+"""
 
 import base64
 import fcntl
@@ -18,6 +21,8 @@ from tests.faults.api import Api
 from tests.faults.proxy import Proxy, Upstream
 from tests.kubectl import Kubectl, PatientKubectl
 
+_CLUSTERS = {"gw1": "faults-2"}
+"""The second worker's; the first, and a pytest without workers, have `faults`."""
 IDENTITY = "faults-0"
 BUILDKIT = "keelway-buildkit"
 
@@ -68,9 +73,9 @@ class Cluster:
 
 
 @contextmanager
-def opened(directory: Path) -> Iterator[Cluster]:
-    """The cluster, up and filled, for this run alone: others wait."""
-    settings = devcluster_settings.from_environment("faults")
+def opened(directory: Path, worker: str) -> Iterator[Cluster]:
+    """A worker's cluster, up and filled, for this run alone: others wait."""
+    settings = devcluster_settings.from_environment(_CLUSTERS.get(worker, "faults"))
     with _alone(settings):
         begun = time.monotonic()
         _devcluster(settings, "up")
@@ -93,6 +98,6 @@ def _devcluster(settings: Settings, verb: str) -> None:
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     settings.cache.mkdir(parents=True, exist_ok=True)
-    with (settings.cache / "faults.lock").open("w") as lock:
+    with (settings.cache / f"{settings.purpose}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,8 +1,9 @@
 """What the fault tests share: the cluster, a proxy, an operator behind it, a scene; and what a failure tells.
 
-They run one after the other: each has the cluster's only operator.
+They run one after the other on each cluster: each has its only operator.
 """
 
+import os
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -44,7 +45,8 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster, for this run alone."""
-    with opened(tmp_path_factory.mktemp("faults")) as cluster:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    with opened(tmp_path_factory.mktemp("faults"), worker) as cluster:
         yield cluster
 
 
