@@ -391,6 +391,30 @@ REFUSED = {
     "a pin to a tag that moves": (image(pin="stable", tags=["stable"]), "pin names one of tags"),
     # tests
     "a test with nothing to run": (image(tests=[{"name": "a"}]), "a test needs command or args"),
+    "a test with two checks": (
+        image(tests=[{"name": "a", "check": {"tcp": {"port": 1}, "http": {"port": 1}}}]),
+        "exactly one of http, tcp, exec must be given",
+    ),
+    "a test with a check of no port": (
+        image(tests=[{"name": "a", "check": {"tcp": {"port": 0}}}]),
+        "greater than or equal",
+    ),
+    "two services of a test on one port": (
+        image(
+            tests=[
+                {
+                    "name": "a",
+                    "command": ["true"],
+                    "services": [{"name": "one", "ports": [80, 81]}, {"name": "two", "ports": [81]}],
+                }
+            ]
+        ),
+        "give each port to one of them only",
+    ),
+    "two services of one name": (
+        image(tests=[{"name": "a", "command": ["true"], "services": [{"name": "one"}, {"name": "one"}]}]),
+        "Duplicate value",
+    ),
     "a test with an empty command": (image(tests=[{"name": "a", "command": []}]), "a test needs command or args"),
     "a test in capitals": (with_test(name="Answers"), "should match"),
     "a test's name of 41 characters": (with_test(name="a" * 41), "Too long"),

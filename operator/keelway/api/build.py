@@ -11,7 +11,7 @@ from keelway.api.image import Conditions, Tests
 from keelway.api.meta import Condition, ConditionStatus, KeelwayObject, LocalRef, Model
 from keelway.api.options import Output
 from keelway.api.quarantine import Quarantine
-from keelway.api.schema import MergeKey, Rule
+from keelway.api.schema import MergeKey, Rule, Unique
 from keelway.api.source import Source
 from keelway.api.types import AnnotationValue, DnsLabel, Observed, Repository, Timestamp
 
@@ -142,6 +142,8 @@ class BuildStatus(Model):
     """The user in the image's configuration. Absent: none is set, so root."""
     run_as_user: Annotated[int, Field(ge=0, le=4294967295)] | None = None
     """The numeric user that the image runs as. Absent: it cannot be known from the image."""
+    passed_tests: Annotated[tuple[DnsLabel, ...], Field(max_length=20), Unique()] | None = None
+    """Tests with a check that have passed: their programs were ended, so nothing else shows it."""
     quarantine: Quarantine | None = None
     """Why this build is not chosen again. Absent: it is not in quarantine, and never was."""
     message: Annotated[str, Field(max_length=8192)] | None = None

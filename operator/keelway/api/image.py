@@ -1,7 +1,7 @@
 """Image: what to build, from which source, and how to test it before it counts as a version.
 
-Neighbours: `source.py` says where from, `buildoptions.py` how; `build.py` is the record of one build, `app.py` runs
-the latest version.
+Neighbours: `source.py` says where from, `buildoptions.py` how, `test.py` what must hold then; `build.py` is the record
+of one build, `app.py` runs the latest version.
 """
 
 import re
@@ -12,46 +12,14 @@ from pydantic import Field
 from keelway.api.buildoptions import BuildOptions
 from keelway.api.meta import NAME_RULES, Condition, KeelwayObject, LocalRef, Model
 from keelway.api.options import Output
-from keelway.api.pod import Command, Env, Resources, Security
 from keelway.api.quarantine import MAX_QUARANTINED, QuarantinedBuild
 from keelway.api.schema import MergeKey, Rule, Unique
 from keelway.api.source import Source
-from keelway.api.types import AnnotationValue, DnsLabel, Observed, Repository, Timestamp
+from keelway.api.test import TestSpec
+from keelway.api.types import AnnotationValue, Observed, Repository, Timestamp
 from keelway.api.version import Tag, TagStatus, Version, Versioning
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), MergeKey("type")]
-
-
-class TestSpec(Model):
-    """A pod of the built image that must exit 0 before the build counts as a version."""
-
-    __test__ = False  # not one of pytest's, for all its name
-
-    rules = (
-        Rule(
-            "(has(self.command) && size(self.command) > 0) || (has(self.args) && size(self.args) > 0)",
-            "a test needs command or args: with neither, the image's own program would run, "
-            "and a server would run until the timeout",
-        ),
-    )
-
-    name: Annotated[DnsLabel, Field(max_length=40)]
-    """Name of the test, each once: a DNS label of at most 40 characters."""
-    command: Command = ()
-    """Program and arguments in place of the image's ENTRYPOINT. No shell is started: for one, write
-    ["sh", "-c", "..."]. Default: the ENTRYPOINT. One of command and args must be given."""
-    args: Command = ()
-    """Arguments in place of the image's CMD. Default: the CMD where command is not given either, else
-    none."""
-    env: Env = ()
-    """Environment variables of the test."""
-    timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
-    """Seconds after which the test is ended as failed. Default: 300 (5 minutes)."""
-    security: Security = Security.RESTRICTED
-    """Restricted: the pod runs as non-root and without privileges. Baseline: as the user that the image
-    wants. Default: Restricted."""
-    resources: Resources = Resources()
-    """Requests and limits of the test's container."""
 
 
 class Poll(Model):
@@ -101,7 +69,7 @@ class ImageSpec(Model):
     output: Output = Output()
     """What the image looks like in the registry."""
     tests: Tests = ()
-    """Tests of the built image, each a pod in this namespace. All must exit 0 before a version is made."""
+    """Tests of the built image, each a pod in this namespace. All must pass before a version is made."""
     repository: Repository | None = None
     """Where to push, e.g. ghcr.io/owner/name, without a tag. In the operator's own registry only repositories
     below this namespace's name are allowed; anywhere else pushSecretRef is needed. Default: <operator's

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from keelway.api.app import App
 from keelway.api.build import Build
-from keelway.api.image import Image, TestSpec
+from keelway.api.image import Image
+from keelway.api.test import TestSpec
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ Neighbours: `image.py` decides that a build is due and makes its record; `status
 `jobs.py` makes the Job; `request.py` gathers what it is given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from keelway.api.build import Build, BuildStatus
 from keelway.api.buildrequest import BuildReport
-from keelway.api.image import Image, TestSpec
+from keelway.api.image import Image
 from keelway.api.pod import SecurityContext
 from keelway.api.resources import BUILDS, JOBS, PODS
+from keelway.api.test import TestSpec
 from keelway.children import names, test_pod
 from keelway.children.context import JobContext, TestContext
 from keelway.cluster.client import Cluster
@@ -34,6 +35,7 @@ from keelway.status.build import (
     built,
     built_status,
     failed_status,
+    passed_status,
     version_of,
     version_status,
     warned,
@@ -158,6 +160,7 @@ class Builds:
         except Terminal as refused:
             await self.fail(image, build, Failure(refused.reason, refused.message))
             return None
+        build = await self._keep_passed(build, results)
         failure = first_failure(results)
         if failure is not None:
             await self.fail(image, build, failure)
@@ -167,9 +170,23 @@ class Builds:
         await self._release(image, build, build.status)
         return None
 
+    async def _keep_passed(self, build: Build, results: Sequence[TestResult]) -> Build:
+        """A check that held is written down before its program is ended: a test that takes longer must not undo it."""
+        for test, result in zip(build.spec.tests, results, strict=True):
+            if test.check is None or not isinstance(result, Passed):
+                continue
+            if test.name not in (build.status.passed_tests or ()):
+                build = await self._write(build, passed_status(build, test.name))
+            pod = self.cluster.cache.get(PODS, build.metadata.namespace, _pod_name(build, test))
+            if pod is not None and _is_of(build, pod) and "deletionTimestamp" not in pod["metadata"]:
+                await self.cluster.delete_object(PODS, pod)
+        return build
+
     async def _test_one(self, image: Image, build: Build, test: TestSpec) -> TestResult:
+        if test.name in (build.status.passed_tests or ()):
+            return Passed()
         check_user(test.security, SecurityContext(), build.status.user, build.status.run_as_user)
-        namespace, name = image.metadata.namespace, names.test_pod_name(build.metadata.name, test.name)
+        namespace, name = image.metadata.namespace, _pod_name(build, test)
         pod = self.cluster.cache.get(PODS, namespace, name)
         if pod is None:
             wanted = test_pod.build(TestContext(image, build, test, _uid(build)))
@@ -179,7 +196,7 @@ class Builds:
                 pod = await self.cluster.get(PODS, namespace, name)
         if pod is None:
             raise Waiting("TestPodGone", f"The pod of test {test.name} was removed. It is made again by itself.")
-        if (pod["metadata"].get("labels") or {}).get(names.BUILD_UID_LABEL) != build.metadata.uid:
+        if not _is_of(build, pod):
             raise Waiting("NameConflict", f"There is a pod {name} already, which is somebody else's. Delete it.")
         return test_result(test, pod, self.clock())
 
@@ -228,6 +245,14 @@ class Builds:
 def push_secrets(build: Build) -> tuple[str, ...]:
     """The user's Secrets that count for the build's repository."""
     return (build.spec.push_secret_ref.name,) if build.spec.push_secret_ref else ()
+
+
+def _pod_name(build: Build, test: TestSpec) -> str:
+    return names.test_pod_name(build.metadata.name, test.name)
+
+
+def _is_of(build: Build, pod: Mapping[str, Any]) -> bool:
+    return (pod["metadata"].get("labels") or {}).get(names.BUILD_UID_LABEL) == build.metadata.uid
 
 
 _MOVED_ON = Failure(

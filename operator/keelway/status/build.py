@@ -9,11 +9,12 @@ from datetime import datetime
 from keelway.api.build import PENDING, Build, BuildStatus, BuildWarning, Material, PinnedBase, PinnedImage
 from keelway.api.buildoptions import BuildOptions
 from keelway.api.buildrequest import BuildReport, LintWarning
-from keelway.api.image import Image, TestSpec
+from keelway.api.image import Image
 from keelway.api.meta import Condition, ConditionStatus, LocalRef
 from keelway.api.options import Output
 from keelway.api.quarantine import Quarantine
 from keelway.api.source import Source
+from keelway.api.test import TestSpec
 from keelway.api.version import sequential
 from keelway.status.conditions import FALSE, TRUE, UNKNOWN, Fact, bounded, find, merge
 
@@ -181,6 +182,11 @@ def built_status(build: Build, report: BuildReport, started: datetime | None, no
         **_warnings(report.warnings, report.warning_count),
     }
     return build.status.model_copy(update=changes)
+
+
+def passed_status(build: Build, test: str) -> BuildStatus:
+    """The status with one more test whose check was seen to hold."""
+    return build.status.model_copy(update={"passed_tests": (*(build.status.passed_tests or ()), test)})
 
 
 def version_status(build: Build, status: BuildStatus, version: str, now: datetime) -> BuildStatus:

@@ -131,8 +131,15 @@ def _fit(cause: str) -> str:
     return f"{remedy[0].upper()}{remedy[1:]}."
 
 
+def _named(pod: Mapping[str, Any], container: Mapping[str, Any]) -> str:
+    """`Pod x`, or the container of it where there is more than one that stays."""
+    name, sidecar = pod["metadata"]["name"], container["name"]
+    sidecars = [one["name"] for one in pod.get("spec", {}).get("initContainers", ()) if "restartPolicy" in one]
+    return f"Container {sidecar} of pod {name}" if sidecar in sidecars else f"Pod {name}"
+
+
 def _of_container(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Finding | None:
-    name = pod["metadata"]["name"]
+    name = _named(pod, container)
     waiting = container.get("state", {}).get("waiting", {})
     known = _WAITING.get(waiting.get("reason", ""))
     if known is None:
@@ -142,9 +149,9 @@ def _of_container(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Findi
         user = (
             "a user given by name, which may be root" if "non-numeric" in detail else "root, which these pods may not"
         )
-        return Finding("ImageRunsAsRoot", f"Pod {name}: its image runs as {user}. {_ROOT_REMEDY}", Outlook.OWN_CHANGE)
+        return Finding("ImageRunsAsRoot", f"{name}: its image runs as {user}. {_ROOT_REMEDY}", Outlook.OWN_CHANGE)
     reason, remedy, outlook = known
-    return Finding(reason, f"Pod {name}: {detail}. {remedy}", outlook)
+    return Finding(reason, f"{name}: {detail}. {remedy}", outlook)
 
 
 _ROOT_REMEDY = (
@@ -167,11 +174,11 @@ def _crashed(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Finding | 
     ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     if ended is None:
         return None
-    name = pod["metadata"]["name"]
+    name = _named(pod, container)
     tail = ended.get("message", "").strip()[-_TAIL:]
     log = f"\nIts last lines:\n{tail}" if tail else ""
     if ended.get("reason") in NOT_STARTED:
-        return Finding("ContainerStartFailed", f"Pod {name} could not start its program. {_START_REMEDY}{log}")
+        return Finding("ContainerStartFailed", f"{name} could not start its program. {_START_REMEDY}{log}")
     if ended.get("reason") == "OOMKilled":
         how, remedy = "ran out of memory", "Raise resources.limits.memory, or make the program use less."
     else:
@@ -183,7 +190,7 @@ def _crashed(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Finding | 
             remedy = f"If its startup probe ended it, correct probes.startup. {remedy}"
     restarts = container.get("restartCount", 0)
     times = f"{restarts} restart{'s' if restarts != 1 else ''}"
-    return Finding("CrashLoop", f"Pod {name} {how} ({times}). {remedy}{log}")
+    return Finding("CrashLoop", f"{name} {how} ({times}). {remedy}{log}")
 
 
 # How a program ends that is told to stop (SIGTERM) or killed: the kubelet does both when a liveness probe fails, and

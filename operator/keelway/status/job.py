@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from keelway.api.buildrequest import BuildReport, decode_report
-from keelway.api.image import TestSpec
+from keelway.api.test import TestSpec
 from keelway.status.build import Failure
 from keelway.status.diagnosis import NOT_STARTED, of_pod
 
@@ -22,7 +22,7 @@ _TO_BE_SCHEDULED: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Passed:
-    """A test that exited 0."""
+    """A test that exited 0, or whose check holds."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,14 @@ def report_failure(report: BuildReport) -> Failure:
 def test_result(test: TestSpec, pod: Mapping[str, Any], now: datetime) -> TestResult:
     """How the test's pod is doing."""
     status = pod.get("status", {})
+    if test.check is not None and _holds(pod):
+        return Passed()
     match status.get("phase"):
-        case "Succeeded":
+        case "Succeeded" if test.check is None:
             return Passed()
         case "Failed" if _is_disrupted(pod):
             return _interrupted(test, "its pod was removed")
-        case "Failed":
+        case "Failed" | "Succeeded":
             return _test_failure(test, pod)
     if "startTime" in status and now - _started(pod) > timedelta(seconds=test.timeout_seconds) + _NODE_IS_LOST:
         return _interrupted(test, "its node does not answer any more")
@@ -124,7 +126,8 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
         found = None if ended else of_pod(pod)
         if found is not None:
             return Failure("TestNotStarted", f"Test {test.name} could not start. {found.message}", retry=True)
-        text = f"Test {test.name} did not end within {test.timeout_seconds} s. Correct it, or raise its timeoutSeconds."
+        what = f"did not pass its check ({test.check})" if test.check else "did not end"
+        text = f"Test {test.name} {what} within {test.timeout_seconds} s. Correct it, or raise its timeoutSeconds."
         return Failure("TestTimeout", f"{text}{last_words}", test=test.name)
     # The kubelet and the control plane give a pod a reason when they end it; a program's own end has none.
     if not ended or status.get("reason"):
@@ -135,11 +138,17 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
         text = f"Test {test.name} ran out of memory. Raise its resources.limits.memory, or make it use less."
     else:
         namespace, pod_name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        before = f" before its check ({test.check}) held" if test.check else ""
         text = (
-            f"Test {test.name} exited with code {ended.get('exitCode')}. "
+            f"Test {test.name} exited with code {ended.get('exitCode')}{before}. "
             f"Correct the source or the test; `kubectl logs -n {namespace} {pod_name}` shows all it wrote."
         )
     return Failure("TestFailed", f"{text}{last_words}", test=test.name)
+
+
+def _holds(pod: Mapping[str, Any]) -> bool:
+    """The check is the readiness probe of the only container that is no companion."""
+    return any(one.get("ready", False) for one in pod.get("status", {}).get("containerStatuses", ()))
 
 
 def _is_disrupted(pod: Mapping[str, Any]) -> bool:

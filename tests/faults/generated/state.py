@@ -22,8 +22,9 @@ _ANNOTATIONS: Final = frozenset({
 # Addresses that the API server deals out.
 _DEALT: Final = frozenset({"clusterIP", "clusterIPs", "nodePort"})
 _TIMES: Final = frozenset({"lastTransitionTime", "observedGeneration"})
-# "pods "web-5d4f-" is forbidden": the hash of the ReplicaSet.
-_POD: Final = re.compile(r'pods "[^"]*"')
+# "pods "web-5d4f-" is forbidden: exceeded quota": the hash of the ReplicaSet; and of several causes the one that its
+# controller met when it tried last, which it does more and more seldom.
+_POD: Final = re.compile(r'pods "[^"]*"( is forbidden: .*?(?=\. Correct what))?')
 # How many pods an autoscaler has asked for so far.
 _SCALED: Final = re.compile(r"\d+ of \d+ pods")
 _SUMMARY: Final = frozenset({"Ready", "Reconciling", "Stalled"})

@@ -273,6 +273,13 @@ class Scene:
         self.put(PODS, {**pod, "status": {"phase": phase, "containerStatuses": [{"name": "test", "state": ended}]}})
         await self.settle()
 
+    async def test_answers(self, build: str, test: str, namespace: str = "team-a") -> None:
+        """The program of a test with a check answers it."""
+        pod = self.get(PODS, namespace, f"{build}-test-{test}")
+        ready = {"name": "test", "ready": True, "state": {"running": {"startedAt": NOW.isoformat()}}}
+        self.put(PODS, {**pod, "status": {"phase": "Running", "containerStatuses": [ready]}})
+        await self.settle()
+
     def job_ends(self, name: str, report: BuildReport | None = None) -> None:
         """The Job of that Build (as in `jobs`) ends, with what its pod reports."""
         job = self.jobs()[name]

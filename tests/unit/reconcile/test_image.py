@@ -17,6 +17,7 @@ from tests.unit.reconcile.scene import BUILDS_NAMESPACE, DIGEST, Scene, playing
 
 KEY = Key("Image", "team-a", "hello")
 TEST = {"name": "answers", "command": ["true"]}
+CHECK = {"name": "listens", "check": {"tcp": {"port": 8080}}}
 NEEDS_A_SECRET = {"secrets": [{"id": "npm", "secretRef": {"name": "npm"}}]}
 
 
@@ -530,6 +531,40 @@ class TestASuspendedImage:
         scene.image("team-a", suspend=True, build={"target": "other"})
         await scene.settle()
         assert scene.builds() == {}
+
+
+class TestACheck:
+    async def test_that_held_has_passed_although_its_program_is_ended_before_a_longer_test(self, scene: Scene) -> None:
+        scene.image("team-a", tests=[CHECK, TEST])
+        await scene.settle()
+        scene.job_ends("team-a/hello-1")
+        await scene.settle()
+        await scene.test_answers("hello-1", "listens")
+        assert scene.get(BUILDS, "team-a", "hello-1")["status"]["passedTests"] == ["listens"]
+        assert ("pods", "team-a", "hello-1-test-listens") not in scene.api.objects
+        assert scene.ready() == ("Unknown", "Testing")
+
+        await scene.test_ends("hello-1")
+
+        assert scene.ready() == ("True", "VersionReady")
+
+    async def test_is_not_tried_again_where_the_pass_was_cut_off_before_its_program_was_ended(
+        self, scene: Scene
+    ) -> None:
+        scene.image("team-a", tests=[CHECK, TEST])
+        await scene.settle()
+        scene.job_ends("team-a/hello-1")
+        await scene.settle()
+        scene.api.interfere = lambda request: (
+            refusal(503, "Away") if request.method == "DELETE" and "-test-listens" in request.path else None
+        )
+        await scene.test_answers("hello-1", "listens")
+        assert ("pods", "team-a", "hello-1-test-listens") in scene.api.objects
+        scene.api.interfere = lambda request: None
+        await scene.later(10)
+        assert ("pods", "team-a", "hello-1-test-listens") not in scene.api.objects
+        await scene.test_ends("hello-1")
+        assert scene.ready() == ("True", "VersionReady")
 
 
 class TestATest:

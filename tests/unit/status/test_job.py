@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from keelway.api.buildrequest import BuildReport, Step
-from keelway.api.image import TestSpec
+from keelway.api.test import TestSpec
 from keelway.status.build import Failure
 from keelway.status.job import (
     Passed,
