@@ -143,6 +143,19 @@ _IMAGE: Final[Spec] = {
             "timeoutSeconds": 60,
             "security": "Restricted",
             "resources": {"requests": {"cpu": "1m"}, "limits": {"memory": "64Mi"}},
+            "check": {"http": {"port": 80, "path": "/x", "scheme": "HTTP"}},
+            "services": [
+                {
+                    "name": "db",
+                    "image": "127.0.0.1:1/x:1",
+                    "command": ["true"],
+                    "args": ["x"],
+                    "env": _ENV,
+                    "ports": [80],
+                    "runAsUser": 1000,
+                    "resources": {"requests": {"cpu": "1m"}, "limits": {"memory": "64Mi"}},
+                }
+            ],
         }
     ],
     "pushSecretRef": {"name": MISSING},
@@ -159,9 +172,11 @@ IMAGES: Final = MappingProxyType(
     {
         "config-map": _IMAGE,
         "inline": {**_IMAGE, "source": {"inline": {"files": [{"name": "Dockerfile", "content": "FROM x"}]}},
+                   "tests": [{"name": "a", "check": {"tcp": {"port": 80}}}],
                    "version": {"scheme": "CalVer", "format": "YYYY.MICRO"}, "suspend": True},
         "git": {**_IMAGE, "source": {"git": {"url": "https://127.0.0.1:1/x", "revision": "main", **_SUB_PATH,
                                              "secretRef": {"name": MISSING}}},
+                "tests": [{"name": "a", "check": {"exec": {"command": ["true"]}}}],
                 "version": {"scheme": "Template", "template": "x-{number}"}, "suspend": True},
         "http": {**_IMAGE, "source": {"http": {"url": "https://127.0.0.1:1/x.zip", "sha256": "0" * 64, **_SUB_PATH}},
                  "repository": "registry.example.com/team/app", "suspend": True},
