@@ -124,7 +124,7 @@ def test_a_run_step_reaches_the_internet_and_nothing_inside(
 
     assert json.loads(told(tenant, "probe", "/told"))["open"] == []
     # The probe can tell: any other pod finds them open.
-    said = in_pod(tenant, "client", "python", "-c", PROBE, *inside.all())
+    said = in_pod(client.commons, "client", "python", "-c", PROBE, *inside.all())
     assert json.loads(said)["shut"] == []
 
 
@@ -266,7 +266,7 @@ def test_the_daemon_itself_fetches_nothing_from_inside(kubectl: Kubectl, inside:
         assert f"dial tcp {address}: connect: connection refused" in done.stdout
 
 
-def test_buildkitd_answers_nobody_without_a_certificate(client: Client, tenant: Tenant, kubectl: Kubectl) -> None:
+def test_buildkitd_answers_nobody_without_a_certificate(client: Client, kubectl: Kubectl) -> None:
     handshake = (
         "import socket, ssl, sys\n"
         "context = ssl.create_default_context()\n"
@@ -280,5 +280,5 @@ def test_buildkitd_answers_nobody_without_a_certificate(client: Client, tenant: 
         "    print(error)\n"
     )
     name = f"buildkitd-0.buildkitd.{BUILDKIT}.svc"
-    said = in_pod(tenant, "client", "python", "-c", handshake, name)
+    said = in_pod(client.commons, "client", "python", "-c", handshake, name)
     assert "certificate required" in said.lower()

@@ -147,8 +147,13 @@ def _test_failure(test: TestSpec, pod: Mapping[str, Any]) -> Failure:
 
 
 def _holds(pod: Mapping[str, Any]) -> bool:
-    """The check is the readiness probe of the only container that is no companion."""
-    return any(one.get("ready", False) for one in pod.get("status", {}).get("containerStatuses", ()))
+    """The check is a readiness probe, so the pod is Ready.
+
+    Its container may be called ready while the pod is ended at its deadline, for the probe is gone before the program
+    (kubelet, prober_manager.go); the pod's own condition is False by then.
+    """
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _is_disrupted(pod: Mapping[str, Any]) -> bool:

@@ -276,8 +276,7 @@ class Scene:
     async def test_answers(self, build: str, test: str, namespace: str = "team-a") -> None:
         """The program of a test with a check answers it."""
         pod = self.get(PODS, namespace, f"{build}-test-{test}")
-        ready = {"name": "test", "ready": True, "state": {"running": {"startedAt": NOW.isoformat()}}}
-        self.put(PODS, {**pod, "status": {"phase": "Running", "containerStatuses": [ready]}})
+        self.put(PODS, {**pod, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
         await self.settle()
 
     def job_ends(self, name: str, report: BuildReport | None = None) -> None:

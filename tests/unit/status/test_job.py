@@ -193,3 +193,18 @@ def test_the_first_failing_test_decides() -> None:
     first, second = Failure("TestFailed", "one"), Failure("TestTimeout", "two")
     assert first_failure([Passed(), Running(), first, second]) is first
     assert first_failure([Passed(), Running()]) is None
+
+
+def test_a_check_holds_when_its_pod_is_ready() -> None:
+    asked = TestSpec.model_validate({"name": "answers", "check": {"tcp": {"port": 80}}})
+    created = {"metadata": {"name": "x", "namespace": "team-a", "creationTimestamp": NOW.isoformat()}}
+
+    def seen(ready: str) -> object:
+        # As the kubelet ends a pod at its deadline: the container is called ready, for its probe is gone already.
+        containers = [{"name": "test", "ready": True, "state": {"running": {"startedAt": NOW.isoformat()}}}]
+        conditions = [{"type": "Ready", "status": ready, "reason": "PodFailed"}]
+        status = {"phase": "Running", "startTime": NOW.isoformat(), "containerStatuses": containers}
+        return read_test(asked, {**created, "status": {**status, "conditions": conditions}}, NOW)
+
+    assert seen("True") == Passed()
+    assert seen("False") == Running()
