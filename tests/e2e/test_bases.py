@@ -4,6 +4,8 @@ import json
 import time
 from contextlib import ExitStack
 
+import pytest
+
 from keelway.status.job import job_finished
 from tests.e2e import node
 from tests.e2e.commons import REGISTRY
@@ -41,6 +43,7 @@ def test_the_how_to_for_base_images_works_as_it_stands(tenant: Tenant) -> None:
     assert tenant.condition("image/fresh", "Ready")["status"] == "True"
 
 
+@pytest.mark.long
 def test_a_tag_that_moves_is_built_anew_on_what_it_names_now(tenant: Tenant) -> None:
     tenant.apply(empty_image())
     tenant.wait("image/empty")
@@ -63,6 +66,7 @@ def test_a_tag_that_moves_is_built_anew_on_what_it_names_now(tenant: Tenant) -> 
     tenant.wait("image/user", "jsonpath={.status.latest.version}=v2")
 
 
+@pytest.mark.long
 def test_a_base_image_is_what_the_record_says_though_its_tag_moves_before_the_build(tenant: Tenant) -> None:
     tenant.apply(empty_image())
     tenant.wait("image/empty")
@@ -88,6 +92,7 @@ def test_a_base_image_is_what_the_record_says_though_its_tag_moves_before_the_bu
     assert build["status"]["materials"][0]["digest"] == second
 
 
+@pytest.mark.long
 def test_a_base_image_that_comes_over_a_mirror_is_looked_at_there(tenant: Tenant) -> None:
     """Docker Hub cannot be reached from here, and need not be: KEELWAY_REGISTRY_MIRRORS, and buildkitd's own list."""
     tenant.apply(empty_image())
@@ -118,6 +123,7 @@ def test_a_base_image_that_comes_over_a_mirror_is_looked_at_there(tenant: Tenant
     assert build["status"]["materials"] == build["spec"]["bases"]
 
 
+@pytest.mark.long
 def test_a_base_image_that_is_gone_is_told_and_breaks_nothing(tenant: Tenant) -> None:
     tenant.apply(empty_image())
     tenant.wait("image/empty")
@@ -181,6 +187,7 @@ def test_an_image_of_another_namespace_cannot_be_built_from(tenant: Tenant) -> N
     assert told["reason"] == "PolicyDenied", told
 
 
+@pytest.mark.long
 def test_a_popular_base_starts_no_more_builds_than_there_are_places_and_who_waits_tells_its_place(
     tenant: Tenant,
 ) -> None:
