@@ -15,7 +15,7 @@ from keelway.api.build import Build, PinnedBase, PinnedImage
 from keelway.api.image import Image
 from keelway.budget import spread
 from keelway.cluster.cache import Cache
-from keelway.errors import KeelwayError, Terminal, Waiting
+from keelway.errors import KeelwayError, NotFound, Terminal, Waiting
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.graph import find_cycle
 from keelway.reconcile.outcome import Key
@@ -161,18 +161,19 @@ class Bases:
         )
 
     async def _ask(self, image: Image, reference: Reference, max_age: timedelta) -> Answer | None:
-        """As BuildKit does: a mirror first, and the registry itself where that does not tell."""
+        """As BuildKit does: a mirror first, and the registry itself where that has nothing.
+
+        What a mirror said before holds while it is away: it may lag behind the registry, and a base image that goes
+        forth with an outage and back after it would be built on twice.
+        """
         mirrored = self._mirrors.of(reference)
         at_mirror = None
         if mirrored is not None:
             keyring = self._credentials.own_keyring()
             at_mirror = await self._digests.look(mirrored, keyring, max_age, self._caller(image))
-            if at_mirror is None or at_mirror.problem is None:
+            if at_mirror is None or at_mirror.problem is None or _holds(at_mirror):
                 return at_mirror
-        itself = await self._ask_itself(image, reference, max_age)
-        if itself is None or itself.seen is not None or at_mirror is None:
-            return itself
-        return replace(itself, seen=at_mirror.seen)
+        return await self._ask_itself(image, reference, max_age)
 
     async def _ask_itself(self, image: Image, reference: Reference, max_age: timedelta) -> Answer | None:
         """With the credentials that a build has for it."""
@@ -188,6 +189,11 @@ class Bases:
     def _caller(self, image: Image) -> Caller:
         key = Key("Image", image.metadata.namespace, image.metadata.name)
         return Caller(key, lambda: self._wake(key))
+
+
+def _holds(at_mirror: Answer) -> bool:
+    """Whether a mirror that does not tell now has told before; one that says it has nothing has told just that."""
+    return at_mirror.seen is not None and not isinstance(at_mirror.problem, NotFound)
 
 
 def _watched(build: Build) -> Iterator[Reference]:

@@ -12,7 +12,7 @@ from keelway.api.build import PinnedBase
 from keelway.api.buildrequest import BuildReport, Material, Step
 from keelway.api.resources import IMAGES
 from keelway.cluster.cache import Cache
-from keelway.errors import KeelwayError, Terminal, Waiting
+from keelway.errors import KeelwayError, NotFound, Terminal, Waiting
 from keelway.reconcile.bases import Bases, Today
 from keelway.reconcile.credentials import Credentials
 from keelway.reconcile.outcome import Key
@@ -511,8 +511,8 @@ async def test_a_mirror_is_asked_in_place_of_the_registry_and_with_the_operators
 
 async def test_what_a_mirror_does_not_have_is_asked_for_at_the_registry() -> None:
     asked = Asked(mirror="docker.io=mirror.example/docker.io")
-    missing = Waiting("NotFound", "It is not in the registry.")
-    asked.answers = {MIRRORED: Answer(NOW, problem=missing, closed_until=NOW + timedelta(seconds=300))}
+    missing = NotFound("NotFound", "It is not in the registry.")
+    asked.answers = {MIRRORED: Answer(NOW, Seen(OLD), missing, NOW + timedelta(seconds=300))}
     today = await asked.today(PYTHON)
     assert asked.looked == [MIRRORED, PYTHON]
     assert today.bases == (PinnedBase(reference=PYTHON, digest=NEW),)
@@ -520,17 +520,25 @@ async def test_what_a_mirror_does_not_have_is_asked_for_at_the_registry() -> Non
     assert today.check.problem is None
 
 
-async def test_what_a_mirror_said_before_holds_while_neither_tells() -> None:
+async def test_what_a_mirror_said_before_holds_while_it_is_away_and_that_is_told() -> None:
+    """The registry itself may be ahead of it: the base image would change now, and change back when it returns."""
     asked = Asked(mirror="docker.io=mirror.example/docker.io")
-    later, gone = NOW + timedelta(seconds=300), Waiting("ConnectionFailed", "Nothing is there.")
-    asked.answers = {
-        MIRRORED: Answer(NOW, Seen(OLD), gone, later),
-        PYTHON: Answer(NOW, None, gone, later),
-    }
+    gone = Waiting("ConnectionFailed", "Nothing is there.")
+    asked.answers = {MIRRORED: Answer(NOW, Seen(OLD), gone, NOW + timedelta(seconds=300))}
     today = await asked.today(PYTHON)
+    assert asked.looked == [MIRRORED]
     assert today.bases == (PinnedBase(reference=PYTHON, digest=OLD),)
     assert today.check is not None
     assert today.check.problem is gone
+
+
+async def test_a_mirror_that_never_told_leaves_the_question_to_the_registry() -> None:
+    asked = Asked(mirror="docker.io=mirror.example/docker.io")
+    gone = Waiting("ConnectionFailed", "Nothing is there.")
+    asked.answers = {MIRRORED: Answer(NOW, None, gone, NOW + timedelta(seconds=300))}
+    today = await asked.today(PYTHON)
+    assert asked.looked == [MIRRORED, PYTHON]
+    assert today.bases == (PinnedBase(reference=PYTHON, digest=NEW),)
 
 
 async def test_what_is_no_reference_with_a_tag_is_not_asked_for() -> None:
