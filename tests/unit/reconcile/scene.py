@@ -196,6 +196,10 @@ class Scene:
             self.wake(key)
         await self.settle()
 
+    def comes_back_in(self, namespace: str = "team-a", image: str = "hello") -> float:
+        """Seconds after which the Image's last pass wants to be repeated."""
+        return self._due[Key("Image", namespace, image)]
+
     async def _pass(self, key: Key) -> None:
         if key.kind != "Image":
             return

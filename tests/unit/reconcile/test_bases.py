@@ -290,6 +290,7 @@ class TestARegistryThatDoesNotTell:
         scene.registry.silent = asyncio.Event()
         await scene.later(HOUR)
         assert len(told(scene)) == written
+        assert scene.comes_back_in() >= 10, "what was told is over, and no reason to look again at once"
         scene.registry.silent.set()
         await scene.woken()
         assert len(told(scene)) == written + 1, "when it is looked at next"
