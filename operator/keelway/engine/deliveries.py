@@ -7,7 +7,6 @@ Where it is there already, the delivery was sent again, and nothing is written.
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import structlog
 
 from keelway.api.resources import IMAGES
 from keelway.cluster.client import Cluster
-from keelway.errors import Conflict, KeelwayError, NotFound, Transient
+from keelway.errors import Conflict, Forbidden, Invalid, KeelwayError, NotFound, Transient
 from keelway.hooks.concerned import Concerned, Delivery
 from keelway.registry.mirrors import Mirrors
 
@@ -37,6 +36,16 @@ _log = structlog.get_logger(__name__)
 class _Waiting:
     delivery: Delivery
     concerned: asyncio.Future[int]
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What is to be written on that Image."""
+
+    namespace: str
+    name: str
+    uid: str
+    delivery: str
 
 
 @dataclass
@@ -114,7 +123,7 @@ class Deliveries:
 
     async def _write_once(self, concerned: Concerned) -> Counter[str]:
         counted: Counter[str] = Counter()
-        due: list[tuple[str, str, str, str]] = []
+        due: list[_Due] = []
         async for page in self.cluster.pages(IMAGES, limit=_PAGE):
             for image in page.get("items") or ():
                 if not (names := concerned.by(image)):
@@ -122,14 +131,25 @@ class Deliveries:
                 counted.update(names)
                 if _last_of(image) != names[-1]:
                     metadata = image["metadata"]
-                    due.append((metadata["namespace"], metadata["name"], metadata["uid"], names[-1]))
-        for namespace, name, uid, delivery in due:
-            patch = {"metadata": {"uid": uid}, "status": {"lastDelivery": delivery}}
-            # It is gone, or another has its name: that one looks by itself.
-            with contextlib.suppress(NotFound, Conflict):
-                await self.cluster.merge_patch(IMAGES, namespace, name, patch, subresource="status")
-                _log.info("delivery recorded", image=f"{namespace}/{name}", delivery=delivery)
+                    due.append(_Due(metadata["namespace"], metadata["name"], metadata["uid"], names[-1]))
+        # One that cannot be written on keeps no other back.
+        written = await asyncio.gather(*map(self._write_on, due), return_exceptions=True)
+        for error in written:
+            if error is not None:
+                raise error
         return counted
+
+    async def _write_on(self, due: _Due) -> None:
+        """Raises what another try may cure."""
+        patch = {"metadata": {"uid": due.uid}, "status": {"lastDelivery": due.delivery}}
+        try:
+            await self.cluster.merge_patch(IMAGES, due.namespace, due.name, patch, subresource="status")
+        except (NotFound, Conflict):
+            return  # it is gone, or another has its name: that one looks by itself
+        except (Forbidden, Invalid) as error:
+            _log.warning("delivery refused", image=f"{due.namespace}/{due.name}", error=str(error))
+            return
+        _log.info("delivery recorded", image=f"{due.namespace}/{due.name}", delivery=due.delivery)
 
 
 def _last_of(image: Mapping[str, Any]) -> Any:
