@@ -31,7 +31,7 @@ class Concerned:
     def __init__(self, deliveries: Iterable[Delivery], mirrors: Mirrors) -> None:
         self._mirrors = mirrors
         self._git: dict[str, list[tuple[str, GitPush]]] = {}
-        self._tags: dict[tuple[str, str], list[str]] = {}
+        self._tags: dict[tuple[str, str | None], list[str]] = {}
         self._order: dict[str, int] = {}
         for delivery in deliveries:
             self._order[delivery.name] = len(self._order)
@@ -51,8 +51,8 @@ class Concerned:
                 for one in push.places:
                     self._git.setdefault(one, []).append((name, push))
             case ImagePush():
-                for repository in push.names:
-                    self._tags.setdefault((repository, push.tag), []).append(name)
+                for key in ((repository, tag) for repository in push.names for tag in (push.tag, None)):
+                    self._tags.setdefault(key, []).append(name)
 
     def _of_git(self, wanted: "_Wanted") -> Iterator[str]:
         git = wanted.git()
@@ -76,16 +76,19 @@ class _Wanted:
         where = place(url) if isinstance(url, str) else None
         return (where, revision if isinstance(revision, str) else "HEAD") if where is not None else None
 
-    def tags(self) -> Iterator[tuple[str, str]]:
-        """Names and tags of its base images, at their registries and at the mirrors of these."""
+    def tags(self) -> Iterator[tuple[str, str | None]]:
+        """Names and tags of its base images, and the repository that it follows, of which any tag counts (None).
+
+        At their registries and at the mirrors of these.
+        """
         bases = _inside(self.image, "status", "baseImages")
-        for text in bases if isinstance(bases, list) else ():
+        for text in (*(bases if isinstance(bases, list) else ()), _inside(self.image, "spec", "follow", "repository")):
             try:
                 reference = Reference.parse(text) if isinstance(text, str) else None
             except Terminal:
                 continue
             for one in (reference, self.mirrors.of(reference)) if reference is not None else ():
-                if one is not None and one.tag is not None:
+                if one is not None and one.digest is None:
                     yield f"{one.registry.lower()}/{one.repository}", one.tag
 
 

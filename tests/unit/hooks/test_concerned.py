@@ -85,6 +85,12 @@ def test_an_image_is_on_the_tags_that_its_status_names(push: ImagePush, base: st
     assert concerns(push, on("docker.io/library/alpine:3", base)) is expected
 
 
+def test_an_image_that_follows_a_repository_is_on_all_of_its_tags() -> None:
+    follows = {"spec": {"follow": {"repository": "registry.example:5000/team/base", "semver": ">=1"}}}
+    assert concerns(pushed("registry.example:5000/team/base", "1.2.3"), follows)
+    assert not concerns(pushed("registry.example:5000/team/other", "1.2.3"), follows)
+
+
 @pytest.mark.parametrize(
     "image",
     [
