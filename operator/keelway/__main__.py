@@ -10,7 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from keelway.cluster.connection import Connection
-from keelway.compose import assembly
+from keelway.compose import assembly, webhooks
 from keelway.engine.engine import Engine, Options
 from keelway.engine.metrics import Metrics
 from keelway.errors import KeelwayError
@@ -30,7 +30,9 @@ async def run(settings: Settings) -> None:
         sweep_seconds=settings.sweep_seconds,
     )
     try:
-        await Engine(connection, metrics, assembly(settings), options).run()
+        # Beside the terms of leadership: every replica takes them.
+        async with webhooks(settings, connection, metrics):
+            await Engine(connection, metrics, assembly(settings), options).run()
     finally:
         await connection.close()
 

@@ -1,7 +1,7 @@
 """Puts the reconcilers together: every part gets what it needs here, so that none has to know where it comes from.
 
 `__main__` hands `assembly(settings)` to the engine, which opens it once for each term of leadership: what a term has in
-memory and on the wire (places, known revisions, connections) ends with it.
+memory and on the wire (places, known revisions, connections) ends with it. `webhooks(...)` are taken all along.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -9,9 +9,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from keelway.budget import Budget
+from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
+from keelway.cluster.connection import Connection
 from keelway.cluster.events import Events
+from keelway.cluster.gate import always_open
+from keelway.engine.deliveries import Deliveries
+from keelway.engine.metrics import Metrics
 from keelway.engine.term import Assemble, Parts
+from keelway.engine.webhook import WebhookServer
 from keelway.reconcile import buildkit
 from keelway.reconcile.app import AppReconciler
 from keelway.reconcile.bases import Bases
@@ -55,6 +61,27 @@ def assembly(settings: Settings, clock: Clock = _now) -> Assemble:
             yield _parts(settings, clock, cluster, wake, registry, digests, http)
 
     return assemble
+
+
+@asynccontextmanager
+async def webhooks(
+    settings: Settings, connection: Connection, metrics: Metrics, clock: Clock = _now
+) -> AsyncIterator[None]:
+    """Takes webhooks for as long as the block, where the administrator gives them a port. Raises OSError where that is
+    taken.
+
+    What is written for them needs no leadership (docs/adr/0023): its way to the API server has no gate and no cache.
+    """
+    if settings.webhook_port is None:
+        yield
+        return
+    async with Deliveries(Cluster(connection, Cache(()), always_open()), settings.mirrors) as deliveries:
+        server = WebhookServer(settings.webhook_port, settings.webhook_tokens, deliveries, metrics, clock)
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop()
 
 
 def registry_client(settings: Settings, budget: Budget | None = None) -> Registry:

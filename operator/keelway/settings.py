@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     workers: int = Field(default=32, ge=1)
     sweep_seconds: float = Field(default=300, gt=0)
     port: int = Field(default=8080, ge=1, le=65535)
+    webhook_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where webhooks are taken; None: nowhere."""
+    webhook_tokens: Path = Path("/var/run/keelway/webhook/token")
+    """What senders prove to know, one token a line; without the file all are refused."""
     context: str | None = None
     kubeconfig: Path | None = None
     """A kubeconfig context for running outside the cluster (`make run`); in a cluster there is none."""

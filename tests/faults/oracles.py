@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from keelway.api.labels import IMAGE_LABEL, IMAGE_UID_LABEL
-from keelway.api.resources import BUILDS
+from keelway.api.resources import BUILDS, IMAGES
 from keelway.children.names import BUILD_UID_LABEL
 from tests.faults.api import ApiAway
 from tests.faults.rules import Write
@@ -178,4 +178,6 @@ def _is_done(one: JsonObject) -> bool:
     if ready is None or ready["observedGeneration"] != one["metadata"]["generation"]:
         return False
     going_on = conditions.get("Reconciling", {}).get("status") == "True"
-    return not going_on
+    # A registry may take its time to tell what the base images are now; when it has, that is written once more.
+    to_be_told = one["kind"] == IMAGES.kind and "latest" in one["status"] and "nextCheckTime" not in one["status"]
+    return not going_on and not to_be_told

@@ -357,7 +357,7 @@ REFUSED = {
     "a repository in upper case": (image(repository="example.com/Team/a"), A_REPOSITORY),
     "a repository with ..": (image(repository="example.com/team/../b"), A_REPOSITORY),
     "a repository past its bound": (image(repository="example.com/" + "a" * 250), "Too long"),
-    "a poll every 9 seconds": (image(poll={"intervalSeconds": 9}), "greater than or equal to 10"),
+    "a poll every 9 seconds": (image(poll={"intervalSeconds": 9}), "must be 0 (look only when asked) or at least 10"),
     "a history of nothing": (image(history={"limit": 0}), "greater than or equal to 1"),
     "a history of 101": (image(history={"limit": 101}), "less than or equal to 100"),
     # versions

@@ -33,6 +33,12 @@ def test_quarantine() -> None:
     assert annotations == {"keelway.dev/release-quarantine": "hello-2"}
 
 
+def test_a_push_wakes_an_image_that_is_not_polled() -> None:
+    spec = _image("Let a push wake an Image").spec
+    assert spec.source.git is not None
+    assert (spec.poll.interval_seconds, spec.source.git.revision) == (0, "main")
+
+
 def test_a_section_that_is_not_there_is_told() -> None:
     with pytest.raises(AssertionError, match="has no YAML"):
         fragments("Fly")

@@ -37,6 +37,7 @@ def test_networks_are_a_list_with_commas(environment: pytest.MonkeyPatch) -> Non
         ("MAX_BUILDS", "0"),
         ("BUILDKIT_REPLICAS", "0"),
         ("PORT", "tcp://10.96.0.1:8080"),
+        ("WEBHOOK_PORT", "0"),
     ],
 )
 def test_a_bad_setting_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -21,19 +21,28 @@ from keelway.api.version import Tag, TagStatus, Version, Versioning
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), MergeKey("type")]
 
+MAX_BASE_IMAGES: Final = 64
+"""So many base images of a Build are looked at, the first ones."""
+
 
 class Poll(Model):
     """How often to look for a new revision."""
 
-    interval_seconds: Annotated[int, Field(ge=10, le=86400)] = 60
-    """Seconds between two looks at the git repository, 10 to 86400. Default: 60."""
+    interval_seconds: Annotated[
+        int,
+        Field(ge=0, le=86400),
+        Rule("self == 0 || self >= 10", "must be 0 (look only when asked) or at least 10"),
+    ] = 60
+    """Seconds between two looks at the git repository or ConfigMap, 10 to 86400. 0: look only when asked, by a webhook
+    or by the annotation keelway.dev/check-requested, and when the operator starts. Default: 60."""
     base_images_interval_seconds: Annotated[
         int,
         Field(ge=0, le=2592000),
         Rule("self == 0 || self >= 60", "must be 0 (never look) or at least 60"),
     ] = 3600
     """Seconds between two looks at the base images that the last Build used, 60 to 2592000 (30 days). Where a
-    tag names another image than the Build used, a new one starts. 0: never look. Default: 3600 (1 hour)."""
+    tag names another image than the Build used, a new one starts. 0: never look, not even when asked. Default: 3600
+    (1 hour)."""
 
 
 class History(Model):
@@ -149,8 +158,16 @@ class ImageStatus(Model):
     """The value of the annotation keelway.dev/build-requested that was acted on last."""
     observed_quarantine_release: AnnotationValue | None = None
     """The value of the annotation keelway.dev/release-quarantine that was acted on last."""
+    observed_check_request: AnnotationValue | None = None
+    """The value of the annotation keelway.dev/check-requested that was acted on last."""
+    last_delivery: Observed | None = None
+    """The webhook's delivery that named this Image last, as whichever replica took it wrote it here."""
+    observed_delivery: Observed | None = None
+    """The delivery that was acted on last: with it, source and base images were looked at."""
     next_check_time: Timestamp | None = None
-    """When the source or a base image is looked at next."""
+    """When the source or a base image is looked at next. Absent: only when asked, or there is nothing to look at."""
+    base_images: Annotated[tuple[Observed, ...], Field(max_length=MAX_BASE_IMAGES)] | None = None
+    """The base images that are looked at, as registries know them."""
     tags: Annotated[tuple[TagStatus, ...], Field(max_length=20), MergeKey("name")] | None = None
     """The tags of spec.tags as they were made last."""
     quarantine: Annotated[tuple[QuarantinedBuild, ...], Field(max_length=MAX_QUARANTINED), MergeKey("build")] | None = (

@@ -1,5 +1,5 @@
 """The labels by which Keelway finds its objects again: put on by `children/`, watched and looked up by `cluster/`;
-the name that it writes under, and the annotation that `status/` tells the user of.
+the name that it writes under, and the annotations that `status/` tells the user of.
 
 The rest of the names that it gives are in `children/names.py`.
 """
@@ -20,3 +20,6 @@ IMAGE_UID_LABEL: Final = f"{GROUP}/image-uid"
 
 RELEASE_QUARANTINE: Final = f"{GROUP}/release-quarantine"
 """Annotation of an Image: a Build's name, a digest, or all."""
+
+CHECK_REQUESTED: Final = f"{GROUP}/check-requested"
+"""Annotation of an Image: any value, and another one to look once more."""

@@ -7,6 +7,7 @@ prunes the child (see the design's API rules).
 import re
 from typing import Final
 
+from keelway.api.labels import CHECK_REQUESTED as CHECK_REQUESTED
 from keelway.api.labels import IMAGE_LABEL as IMAGE_LABEL
 from keelway.api.labels import IMAGE_NAMESPACE_LABEL as IMAGE_NAMESPACE_LABEL
 from keelway.api.labels import IMAGE_UID_LABEL as IMAGE_UID_LABEL

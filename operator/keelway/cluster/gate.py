@@ -43,7 +43,7 @@ class WriteGate:
 
 
 def always_open() -> WriteGate:
-    """A gate for a process that is the only writer, such as a test."""
+    """A gate for a process that is the only writer, such as a test, and for what every replica may write."""
     gate = WriteGate()
     gate.open_until(math.inf, math.inf)
     return gate

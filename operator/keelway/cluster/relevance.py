@@ -14,11 +14,12 @@ from keelway.api.resources import BUILDS, DEPLOYMENTS, IMAGES, JOBS, PODS, Resou
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _NOISE: Final = frozenset({LAST_APPLIED, "deployment.kubernetes.io/revision"})
 _TIMES: Final = frozenset({"lastUpdateTime", "lastTransitionTime", "lastProbeTime", "lastHeartbeatTime"})
-# The parts of status that are read; of a kind that is not named here, none is. An Image's status is read by the
-# Apps that follow it; the status of an App only by its own pass, which wrote it.
+# The parts of status that are read; of a kind that is not named here, none is. Of an Image's status `latest` is read by
+# the Apps that follow it, and `lastDelivery` is written by webhooks; the status of an App is read only by its own pass,
+# which wrote it.
 _STATUS: Final[Mapping[Resource, tuple[str, ...]]] = MappingProxyType(
     {
-        IMAGES: ("latest",),
+        IMAGES: ("latest", "lastDelivery"),
         BUILDS: ("conditions", "version", "digest", "reference", "quarantine"),
         DEPLOYMENTS: (
             "observedGeneration",

@@ -59,6 +59,10 @@ class Metrics:
             buckets=_BUILD_SECONDS,
             registry=self.registry,
         )
+        self.deliveries = Counter(
+            "keelway_webhook_deliveries", "Webhooks' deliveries, and what became of them.", ["sender", "result"],
+            registry=self.registry,
+        )  # fmt: skip
         self._since = datetime.now(UTC)
         self._counted: OrderedDict[str, None] = OrderedDict()
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from keelway.api.build import Build, PinnedBase, PinnedImage
-from keelway.api.image import Image
+from keelway.api.image import MAX_BASE_IMAGES, Image
 from keelway.budget import spread
 from keelway.cluster.cache import Cache
 from keelway.errors import KeelwayError, NotFound, Terminal, Waiting
@@ -29,7 +29,6 @@ from keelway.status.observed import BaseCheck
 _FRESH: Final = timedelta(seconds=30)
 _SECRET_AGAIN: Final = 60.0
 _PENDING_AGAIN: Final = timedelta(seconds=60)
-_MOST: Final = 64
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,13 @@ class Bases:
             raise Waiting("NoVersionYet", f"Image {image} has no version with a digest. It gets one by itself.")
         return PinnedImage(name=name, version=latest.version, reference=latest.reference)
 
-    async def today(self, image: Image, build: Build | None, *, afresh: bool = False) -> Today:
-        """What the base images that a Build used are now; `afresh` asks although it is not yet time."""
+    async def today(
+        self, image: Image, build: Build | None, *, afresh: bool = False, request: str | None = None
+    ) -> Today:
+        """What the base images that a Build used are now; `afresh` asks although it is not yet time.
+
+        So does a `request`, once for all Images of the same one, whatever is known already.
+        """
         interval = timedelta(seconds=image.spec.poll.base_images_interval_seconds)
         references = tuple(_watched(build)) if build is not None and interval else ()
         name = (image.metadata.namespace, image.metadata.name)
@@ -113,8 +117,9 @@ class Bases:
         asked = (image.metadata.uid, references, interval, image.spec.push_secret_ref)
         if known is not None and known.asked != asked:
             known = None
-        if known is None or afresh or self._is_due(known.today):
-            today = await self._look(image, references, interval, _FRESH if afresh else interval)
+        is_asked = afresh or request is not None
+        if known is None or is_asked or self._is_due(known.today):
+            today = await self._look(image, references, interval, _FRESH if is_asked else interval, request)
             known = _Known(asked, self._as_told(known.today if known is not None else None, today))
         self._known[name] = known
         return known.today
@@ -139,9 +144,15 @@ class Bases:
         return replace(today, next_check=told)
 
     async def _look(
-        self, image: Image, references: tuple[Reference, ...], interval: timedelta, max_age: timedelta
+        self,
+        image: Image,
+        references: tuple[Reference, ...],
+        interval: timedelta,
+        max_age: timedelta,
+        request: str | None,
     ) -> Today:
-        asked = await asyncio.gather(*(self._ask(image, one, min(max_age, interval)) for one in references))
+        caller = self._caller(image, request)
+        asked = await asyncio.gather(*(self._ask(image, one, min(max_age, interval), caller) for one in references))
         answers = [(one, answer) for one, answer in zip(references, asked, strict=True) if answer is not None]
         problems = [answer.problem for _, answer in answers if answer.problem is not None]
         told = [it.at + spread(1.0) * interval for _, it in answers if it.closed_until is None and not it.pending]
@@ -154,28 +165,30 @@ class Bases:
                 len(references),
                 problems[0] if problems else None,
                 told=len(answers) == len(references) and all(it.seen is not None for _, it in answers),
+                references=tuple(map(str, references)),
             ),
             min(told, default=None),
             min(told + closed + pending),
             complete=is_complete,
         )
 
-    async def _ask(self, image: Image, reference: Reference, max_age: timedelta) -> Answer | None:
+    async def _ask(self, image: Image, reference: Reference, max_age: timedelta, caller: Caller) -> Answer | None:
         """As BuildKit does: a mirror first, and the registry itself where that has nothing.
 
         What a mirror said before holds while it is away: it may lag behind the registry, and a base image that goes
         forth with an outage and back after it would be built on twice.
         """
         mirrored = self._mirrors.of(reference)
-        at_mirror = None
         if mirrored is not None:
             keyring = self._credentials.own_keyring()
-            at_mirror = await self._digests.look(mirrored, keyring, max_age, self._caller(image))
+            at_mirror = await self._digests.look(mirrored, keyring, max_age, caller)
             if at_mirror is None or at_mirror.problem is None or _holds(at_mirror):
                 return at_mirror
-        return await self._ask_itself(image, reference, max_age)
+        return await self._ask_itself(image, reference, max_age, caller)
 
-    async def _ask_itself(self, image: Image, reference: Reference, max_age: timedelta) -> Answer | None:
+    async def _ask_itself(
+        self, image: Image, reference: Reference, max_age: timedelta, caller: Caller
+    ) -> Answer | None:
         """With the credentials that a build has for it."""
         push = image.spec.push_secret_ref
         namespace = image.metadata.namespace
@@ -184,11 +197,11 @@ class Bases:
         except KeelwayError as error:
             now = self._clock()
             return Answer(now, problem=error, closed_until=now + timedelta(seconds=spread(_SECRET_AGAIN)))
-        return await self._digests.look(reference, keyring, max_age, self._caller(image))
+        return await self._digests.look(reference, keyring, max_age, caller)
 
-    def _caller(self, image: Image) -> Caller:
+    def _caller(self, image: Image, request: str | None) -> Caller:
         key = Key("Image", image.metadata.namespace, image.metadata.name)
-        return Caller(key, lambda: self._wake(key))
+        return Caller(key, lambda: self._wake(key), request)
 
 
 def _holds(at_mirror: Answer) -> bool:
@@ -202,7 +215,7 @@ def _watched(build: Build) -> Iterator[Reference]:
     Only what it used: a Dockerfile that gives a digest beside the tag does not care what the tag names. Nor the Image's
     own tags (COPY --from=...:stable): each build moves them, so each would start the next.
     """
-    for text in list(dict.fromkeys(one.reference for one in build.status.materials))[:_MOST]:
+    for text in list(dict.fromkeys(one.reference for one in build.status.materials))[:MAX_BASE_IMAGES]:
         try:
             reference = Reference.parse(text)
         except Terminal:

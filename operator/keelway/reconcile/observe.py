@@ -5,24 +5,25 @@ politely. What cannot be found out is a finding, not the end of the pass.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from keelway.api.build import Build
 from keelway.api.image import Image
 from keelway.api.resources import IMAGES
-from keelway.budget import Postponed, is_busy, spread
+from keelway.budget import Postponed, is_busy
 from keelway.cluster.cache import Cache
 from keelway.cluster.indexes import last_part
 from keelway.errors import KeelwayError, Terminal, Transient, Waiting
 from keelway.reconcile.bases import Bases
 from keelway.reconcile.build import Builds
+from keelway.reconcile.checks import open_check
 from keelway.reconcile.decide import Attend, Create, Rest, decide, open_request
 from keelway.reconcile.outcome import Key
 from keelway.reconcile.records import Records
 from keelway.reconcile.repository import check_unique, repository
-from keelway.reconcile.source import Sources
+from keelway.reconcile.source import CHECK_PAUSE, Sources, pause
 from keelway.reconcile.upstream import settles_by
 from keelway.settings import Settings
 from keelway.status.build import Asked, Inputs, built
@@ -48,20 +49,27 @@ class Observer:
         target = observed.target
         if target is None:
             return observed
+        request = open_check(image)
         try:
             afresh = open_request(image, observed) is not None
-            resolved = await self.sources.resolve(image, afresh=afresh)
+            resolved = await self.sources.resolve(image, afresh=afresh, asked=request is not None)
         except KeelwayError as error:
             return self._without_source(image, observed, error)
+        times = [resolved.next_check]
+        if request is not None and not resolved.is_news and resolved.at is not None:
+            request = None  # the last look is just past
+            times.append(resolved.at + CHECK_PAUSE)
+        again = _first(times)
         observed = replace(
             observed,
             revision=resolved.revision,
             source_problem=resolved.problem,
-            next_check=resolved.next_check,
-            source_again=resolved.next_check,
+            next_check=again,
+            source_again=again,
             git_tag=resolved.git_tag,
         )
-        return await self._look_at_bases(image, observed, Inputs(Asked.by_image(image, target), resolved.revision))
+        inputs = Inputs(Asked.by_image(image, target), resolved.revision)
+        return await self._look_at_bases(image, observed, inputs, request)
 
     def recorded(self, image: Image) -> ImageObserved:
         """The records alone."""
@@ -88,26 +96,27 @@ class Observer:
         if not is_busy(error) or not (_is_of_today(image, observed) or (is_first and isinstance(error, Postponed))):
             return replace(observed, problem=error, source_problem=error)
         asked = error.retry_after if isinstance(error, Waiting | Transient) else None
-        pause = timedelta(seconds=asked or spread(image.spec.poll.interval_seconds))
         told = None if isinstance(error, Postponed) else error
-        again = self.clock() + pause
+        again = self.clock() + timedelta(seconds=asked or pause(image))
         return replace(observed, source_problem=told, next_check=again, source_again=again)
 
-    async def _look_at_bases(self, image: Image, observed: ImageObserved, inputs: Inputs) -> ImageObserved:
-        """What it builds on, asked afresh where a build is about to begin."""
+    async def _look_at_bases(
+        self, image: Image, observed: ImageObserved, inputs: Inputs, request: str | None
+    ) -> ImageObserved:
+        """What it builds on, asked afresh where a build is about to begin, and for a request."""
         try:
             inputs = replace(inputs, images=self.bases.images(image))
         except KeelwayError as error:
             return replace(observed, problem=error)
         afresh = isinstance(decide(image, observed, inputs, self.clock()), Create)
-        today = await self.bases.today(image, _base_of(observed, inputs), afresh=afresh)
-        checks = [one for one in (observed.next_check, today.next_check) if one is not None]
+        today = await self.bases.today(image, _base_of(observed, inputs), afresh=afresh, request=request)
         observed = replace(
             observed,
             inputs=replace(inputs, bases=today.bases),
             bases=today.check,
-            next_check=min(checks, default=None),
+            next_check=_first((observed.next_check, today.next_check)),
             bases_again=today.again,
+            checked=request is not None and today.complete,
         )
         return self._look_above(image, observed)
 
@@ -126,6 +135,10 @@ class Observer:
                 continue
             with contextlib.suppress(Terminal):
                 yield Image.parse(raw)
+
+
+def _first(times: Iterable[datetime | None]) -> datetime | None:
+    return min((one for one in times if one is not None), default=None)
 
 
 def _base_of(observed: ImageObserved, inputs: Inputs) -> Build | None:

@@ -1,7 +1,7 @@
 """Which revision an Image's source is at now, and the files of those sources that the operator reads itself.
 
 An `inline` or `http` source says so itself; a ConfigMap is read and a git ref resolved, each at most once per
-`poll.intervalSeconds`: what was found is kept in memory, and is looked up again after a restart.
+`poll.intervalSeconds` or when asked: what was found is kept in memory, and is looked up again after a restart.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from keelway.api.buildrequest import GitRequest, HttpRequest, RequestFile, SourceRequest
 from keelway.api.image import Image
@@ -23,13 +23,19 @@ from keelway.sources import git
 from keelway.sources.credentials import Credentials
 from keelway.sources.guard import GuardedHttp
 
+CHECK_PAUSE: Final = timedelta(seconds=10)
+"""Between two looks, however often somebody asks for one: the shortest `poll.intervalSeconds`."""
+# Where polling is off, a host that would not answer is asked again after its default.
+_AGAIN_SECONDS: Final = 60.0
+
 
 @dataclass(frozen=True)
 class Resolved:
     """A source at a revision: a git commit, or `sha256:...` of the content.
 
-    `next_check` is None where it is fixed; `git_tag` is the tag that a git source's revision names, if it is one.
-    `problem`: the host would not say what it is now, so it is what it was.
+    `next_check` is None where it is fixed, or polling is off; `git_tag` is the tag that a git source's revision names,
+    if it is one. `problem`: the host would not say what it is now, so it is what it was. `at` is when it was looked at
+    last; `is_news`: just now.
     """
 
     source: Source
@@ -37,13 +43,16 @@ class Resolved:
     next_check: datetime | None = None
     git_tag: str | None = None
     problem: KeelwayError | None = None
+    at: datetime | None = None
+    is_news: bool = False
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What the source of the Image with that uid was last resolved to."""
+    """What the source of the Image with that uid was last resolved to, while it polled so often."""
 
     uid: str
+    interval: int
     resolved: Resolved
 
     def is_of(self, image: Image) -> bool:
@@ -59,14 +68,20 @@ class Sources:
         self._clock = clock
         self._known: dict[tuple[str, str], _Known] = {}
 
-    async def resolve(self, image: Image, *, afresh: bool = False) -> Resolved:
-        """The revision now; `afresh` asks although it is not yet time. Raises Waiting (also Postponed) or Terminal."""
-        name = (image.metadata.namespace, image.metadata.name)
+    async def resolve(self, image: Image, *, afresh: bool = False, asked: bool = False) -> Resolved:
+        """The revision now; `afresh` asks although it is not yet time, `asked` where the last look is not just past.
+
+        Raises Waiting (also Postponed) or Terminal.
+        """
+        name, interval = (image.metadata.namespace, image.metadata.name), image.spec.poll.interval_seconds
         known = self._known.pop(name, None)
-        if known is None or afresh or not known.is_of(image) or self._is_due(known.resolved):
-            known = _Known(image.metadata.uid, await self._look_or_stay(image, known))
-        self._known[name] = known
-        return known.resolved
+        is_due = known is None or afresh or not known.is_of(image) or known.interval != interval
+        if known is not None and not is_due and not self._is_due(known.resolved, asked):
+            self._known[name] = known
+            return known.resolved
+        resolved = replace(await self._look_or_stay(image, known), at=self._clock())
+        self._known[name] = _Known(image.metadata.uid, interval, resolved)
+        return replace(resolved, is_news=True)
 
     async def _look_or_stay(self, image: Image, known: _Known | None) -> Resolved:
         """The revision now. A host that would answer later says nothing of the revision: it stays as it is known."""
@@ -78,8 +93,8 @@ class Sources:
             # Whose turn it is not is told nothing new.
             problem = known.resolved.problem if isinstance(error, Postponed) else error
             # Never sooner than the Image polls: a server that says "now" each time must not keep a worker busy.
-            asked = self._clock() + timedelta(seconds=error.retry_after or 0.0)
-            next_check = max(asked, self._next_check(image))
+            seconds = max(error.retry_after or 0.0, pause(image))
+            next_check = self._clock() + timedelta(seconds=seconds)
             return replace(known.resolved, next_check=next_check, problem=problem)
 
     def forget(self, namespace: str, name: str) -> None:
@@ -119,8 +134,12 @@ class Sources:
             f"Secret {name} has neither the key token nor the keys username and password. Add them.",
         )
 
-    def _is_due(self, known: Resolved) -> bool:
-        return known.next_check is not None and self._clock() >= known.next_check
+    def _is_due(self, known: Resolved, asked: bool) -> bool:
+        now = self._clock()
+        if known.next_check is not None and now >= known.next_check:
+            return True
+        # A clock that was set back must not keep anybody from asking.
+        return asked and (known.at is None or not known.at <= now < known.at + CHECK_PAUSE)
 
     async def _look(self, image: Image) -> Resolved:
         source = image.spec.source
@@ -137,8 +156,8 @@ class Sources:
         pinned = ref.commit == source.git.revision
         return Resolved(source, ref.commit, None if pinned else self._next_check(image), ref.tag)
 
-    def _next_check(self, image: Image) -> datetime:
-        return self._clock() + timedelta(seconds=spread(image.spec.poll.interval_seconds))
+    def _next_check(self, image: Image) -> datetime | None:
+        return self._clock() + timedelta(seconds=pause(image)) if image.spec.poll.interval_seconds else None
 
     async def _config_map_files(self, namespace: str, source: ConfigMapSource) -> tuple[RequestFile, ...]:
         found = await self._cluster.get(CONFIG_MAPS, namespace, source.name)
@@ -148,6 +167,11 @@ class Sources:
                 f"There is no ConfigMap {source.name} in {namespace}. Create it; the build starts by itself then.",
             )
         return _config_map_files(found)
+
+
+def pause(image: Image) -> float:
+    """Seconds until a source that would not tell is asked again."""
+    return spread(image.spec.poll.interval_seconds or _AGAIN_SECONDS)
 
 
 def content_revision(files: Sequence[RequestFile]) -> str:

@@ -30,10 +30,15 @@ _Key = tuple[str, Login | None]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asked, and what to call when there is an answer."""
+    """Who asked, and what to call when there is an answer.
+
+    `request` is what made it ask now, such as a webhook's delivery: nothing known from before it will do, and all who
+    name the same one share what was asked for it.
+    """
 
     name: object
     call: Callable[[], None]
+    request: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Answer:
 class _Entry:
     answer: Answer | None = None
     asking: asyncio.Task[None] | None = None
+    request: str | None = None  # the last one that it was asked for
     waiting: dict[object, Callable[[], None]] = field(default_factory=dict)
 
 
@@ -86,18 +92,33 @@ class Digests:
         there is an answer.
         """
         entry = self._entry((str(reference), keyring.login(reference)))
-        if entry.asking is None and (entry.answer is None or self._is_due(entry.answer, max_age)):
-            entry.asking = asyncio.create_task(self._ask_for(entry, reference, keyring))
-            self._tasks.add(entry.asking)
-            entry.asking.add_done_callback(self._tasks.discard)
-        if (asking := entry.asking) is None:
-            return entry.answer
-        await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)
-        if not asking.done():
-            entry.waiting[caller.name] = caller.call
-            return replace(entry.answer, pending=True) if entry.answer is not None else None
-        asking.result()
-        return entry.answer
+        until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while True:
+            if entry.asking is None and self._is_wanted(entry, max_age, caller):
+                self._begin(entry, reference, keyring, caller)
+            if (asking := entry.asking) is None:
+                return entry.answer
+            # A question that was under way before the request may bring what was so before it.
+            will_do = caller.request in (None, entry.request)
+            await asyncio.wait({asking}, timeout=max(0.0, until - asyncio.get_running_loop().time()))
+            if not asking.done():
+                entry.waiting[caller.name] = caller.call
+                return replace(entry.answer, pending=True) if entry.answer is not None else None
+            asking.result()
+            if will_do:
+                return entry.answer
+
+    def _is_wanted(self, entry: _Entry, max_age: timedelta, caller: Caller) -> bool:
+        if entry.answer is None or self._is_due(entry.answer, max_age):
+            return True
+        # A registry that wants to be left alone is, whoever asks.
+        return caller.request not in (None, entry.request) and entry.answer.closed_until is None
+
+    def _begin(self, entry: _Entry, reference: Reference, keyring: Keyring, caller: Caller) -> None:
+        entry.request = caller.request or entry.request
+        entry.asking = asyncio.create_task(self._ask_for(entry, reference, keyring))
+        self._tasks.add(entry.asking)
+        entry.asking.add_done_callback(self._tasks.discard)
 
     async def _ask_for(self, entry: _Entry, reference: Reference, keyring: Keyring) -> None:
         try:

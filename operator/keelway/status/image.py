@@ -7,6 +7,7 @@ from datetime import datetime
 
 from keelway.api.build import Build
 from keelway.api.image import Image, ImageStatus, LatestImage
+from keelway.api.labels import CHECK_REQUESTED
 from keelway.errors import KeelwayError, Terminal
 from keelway.status import quarantine
 from keelway.status.build import BUILT, TESTED, failed, failure, retryable, succeeded, warned
@@ -32,7 +33,11 @@ def image_status(image: Image, observed: ImageObserved, now: datetime) -> ImageS
         observed_quarantine_release=(
             image.status.observed_quarantine_release if observed.release is None else observed.release or None
         ),
+        observed_check_request=_observed_check(image, observed),
+        last_delivery=image.status.last_delivery,
+        observed_delivery=image.status.last_delivery if observed.checked else image.status.observed_delivery,
         next_check_time=observed.next_check,
+        base_images=_base_images(image, observed),
         tags=observed.tags or None,
         quarantine=quarantine.entries(observed.builds) or None,
     )
@@ -244,3 +249,16 @@ def _observed_request(image: Image, observed: ImageObserved) -> str | None:
     seen = image.status.latest_number
     newer = [build.spec.requested for build in observed.builds if build.spec.number > seen]
     return next((one for one in reversed(newer) if one is not None), image.status.observed_build_request)
+
+
+def _observed_check(image: Image, observed: ImageObserved) -> str | None:
+    """Without the annotation none, so that the same value asks anew when it comes back."""
+    asked = image.metadata.annotations.get(CHECK_REQUESTED) or None
+    return asked if observed.checked or not asked else image.status.observed_check_request
+
+
+def _base_images(image: Image, observed: ImageObserved) -> tuple[str, ...] | None:
+    """As last, where nothing was looked at now."""
+    if observed.inputs is None:
+        return image.status.base_images
+    return (observed.bases.references if observed.bases is not None else ()) or None

@@ -25,12 +25,13 @@ class Stage(Enum):
 class BaseCheck:
     """How it went to look at so many base images; `problem` is what kept a registry from telling.
 
-    Not `told`: not all registries have answered yet, so nothing new is known of the whole.
+    Not `told`: not all registries have answered yet, so nothing new is known of the whole. `references` names them.
     """
 
     watched: int
     problem: KeelwayError | None = None
     told: bool = True
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ImageObserved:
     `finding`, what keeps its pods from starting. `git_tag` is the tag that the source's revision names, `target` the
     repository that the Image may push to. `pinned` is the version of `spec.pin`, `tags` what `spec.tags` point to, and
     `serving_problem` what keeps either from being as asked; `release` is the request to lift quarantines that was acted
-    on, empty where there is none.
+    on, empty where there is none; `checked`: what asks for a look now (`reconcile/checks.py`) was acted on.
     """
 
     builds: tuple[Build, ...]
@@ -69,6 +70,7 @@ class ImageObserved:
     tags: tuple[TagStatus, ...] = ()
     serving_problem: KeelwayError | None = None
     release: str | None = None
+    checked: bool = False
 
     @property
     def newest(self) -> Build | None:

@@ -19,7 +19,7 @@ def test_every_field_of_every_kind_has_a_row_with_its_description() -> None:
 
 def test_a_row_gives_bounds_default_and_rules() -> None:
     lines = {line.split("`")[1]: line for line in reference().splitlines() if line.startswith("| `")}
-    assert "integer, 10 to 86400, default `60`" in lines["spec.poll.intervalSeconds"]
+    assert "integer, 10 to 86400, default `1800`" in lines["spec.build.timeoutSeconds"]
     assert "Rule: exactly one of" in lines["spec.source"]
     assert "(required)" in lines["spec.tests[].name"]
     assert "list of object, at most 20 items" in lines["spec.tests"]

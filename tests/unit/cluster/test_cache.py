@@ -99,6 +99,7 @@ def test_a_reader_cannot_change_what_others_see() -> None:
         (APPS, {"status": {"replicas": 1}}, {"status": {"replicas": 2}}),
         (HPAS, {"status": {"currentMetrics": [1]}}, {"status": {"currentMetrics": [2]}}),
         (IMAGES, {"status": {"latestBuild": "a-1"}}, {"status": {"latestBuild": "a-2"}}),
+        (IMAGES, {"status": {}}, {"status": {"observedDelivery": "github-1"}}),
         (
             DEPLOYMENTS,
             {"status": {"conditions": [{"type": "Progressing", "lastUpdateTime": "1"}]}},
@@ -128,6 +129,7 @@ def test_a_change_of_what_nobody_reads_is_stored_but_no_news(
         (APPS, {}, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
         (APPS, {}, {"metadata": {"labels": MANAGED | {"more": "yes"}}}),
         (IMAGES, {"status": {"latest": {"version": "v1"}}}, {"status": {"latest": {"version": "v2"}}}),
+        (IMAGES, {"status": {}}, {"status": {"lastDelivery": "github-1"}}),
         (BUILDS, {}, {"status": {"conditions": [{"type": "Succeeded", "status": "True"}]}}),
         (DEPLOYMENTS, {"status": {"readyReplicas": 1}}, {"status": {"readyReplicas": 2}}),
         (

@@ -158,7 +158,9 @@ def _next(image: Image, observed: ImageObserved, given: Given) -> tuple[ImageObs
     observed = replace(
         observed,
         inputs=inputs,
-        bases=BaseCheck(len(bases), problem) if bases or problem else None,
+        bases=BaseCheck(len(bases), problem, references=tuple(one.reference for one in bases))
+        if bases or problem
+        else None,
         stage=stage,
         place=given.get("place"),
         finding=diagnose_pending(given.get("pods", [])),

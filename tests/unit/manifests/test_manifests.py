@@ -280,3 +280,22 @@ def test_an_overlay_of_six_lines_names_the_registry(tmp_path: Path) -> None:
     assert settings["data"]["KEELWAY_REGISTRY"] == "registry.internal/apps"
     (operator,) = containers(named(manifests, "Deployment", "keelway"))
     assert operator["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
+
+
+def test_webhooks_reach_every_replica_on_a_port_of_their_own(base: list[Manifest]) -> None:
+    (operator,) = containers(named(base, "Deployment", "keelway"))
+    ports = {one["name"]: one["containerPort"] for one in operator["ports"]}
+    port = next(one["value"] for one in operator["env"] if one["name"] == "KEELWAY_WEBHOOK_PORT")
+    assert (ports["webhook"], ports["http"]) == (int(port), 8080)
+    spec = named(base, "Service", "keelway-webhook")["spec"]
+    assert [one["targetPort"] for one in spec["ports"]] == ["webhook"], "probes and metrics are not opened with it"
+    labels = named(base, "Deployment", "keelway")["spec"]["template"]["metadata"]["labels"]
+    assert spec["selector"].items() <= labels.items()
+    opened = named(base, "NetworkPolicy", "keelway")["spec"]["ingress"][0]["ports"]
+    assert {"port": int(port)} in opened
+
+
+def test_without_a_secret_for_webhooks_the_operator_starts(base: list[Manifest], dev: list[Manifest]) -> None:
+    for manifests in (base, dev):
+        volumes = named(manifests, "Deployment", "keelway")["spec"]["template"]["spec"]["volumes"]
+        assert {"name": "webhook", "secret": {"secretName": "keelway-webhook", "optional": True}} in volumes

@@ -15,7 +15,7 @@ from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.gate import always_open
 from keelway.errors import Waiting
-from keelway.reconcile.source import Sources
+from keelway.reconcile.source import CHECK_PAUSE, Sources
 from keelway.sources.addresses import parse_networks
 from keelway.sources.guard import Guard, GuardedHttp
 from keelway.sources.pktline import Mark, encode
@@ -37,10 +37,12 @@ class World:
     def files(self, **data: str) -> None:
         self.api.put(CONFIG_MAPS, {"metadata": {"name": "files", "namespace": "team-a"}, "data": data})
 
-    async def revision(self, uid: str = "first", afresh: bool = False, name: str = "files") -> str:
-        raw: dict[str, Any] = raw_image(source={"configMap": {"name": name}})
+    async def revision(
+        self, uid: str = "first", afresh: bool = False, name: str = "files", asked: bool = False, interval: int = 60
+    ) -> str:
+        raw: dict[str, Any] = raw_image(source={"configMap": {"name": name}}, poll={"intervalSeconds": interval})
         raw["metadata"]["uid"] = uid
-        return (await self.sources.resolve(Image.parse(raw), afresh=afresh)).revision
+        return (await self.sources.resolve(Image.parse(raw), afresh=afresh, asked=asked)).revision
 
 
 @pytest.fixture
@@ -65,6 +67,35 @@ async def test_a_request_asks_at_once(world: World) -> None:
     first = await world.revision()
     world.files(Dockerfile="FROM busybox")
     assert await world.revision(afresh=True) != first
+
+
+async def test_who_asks_for_a_look_gets_one_unless_the_last_is_just_past(world: World) -> None:
+    first = await world.revision()
+    world.files(Dockerfile="FROM busybox")
+    assert await world.revision(asked=True) == first
+    world.now += CHECK_PAUSE
+    assert await world.revision(asked=True) != first
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_from_asking(world: World) -> None:
+    first = await world.revision()
+    world.files(Dockerfile="FROM busybox")
+    world.now -= timedelta(days=1)
+    assert await world.revision(asked=True) != first
+
+
+async def test_where_polling_is_off_it_is_asked_once_and_then_only_when_asked(world: World) -> None:
+    first = await world.revision(interval=0)
+    world.files(Dockerfile="FROM busybox")
+    world.now += timedelta(days=365)
+    assert await world.revision(interval=0) == first
+    assert await world.revision(interval=0, asked=True) != first
+
+
+async def test_another_interval_counts_at_once(world: World) -> None:
+    first = await world.revision(interval=0)
+    world.files(Dockerfile="FROM busybox")
+    assert await world.revision(interval=10) != first
 
 
 async def test_another_source_is_asked_at_once(world: World) -> None:

@@ -16,6 +16,7 @@ from keelway.registry.client import Registry
 from keelway.registry.credentials import Keyring
 from keelway.registry.digests import Answer, Caller, Digests
 from keelway.registry.reference import Reference
+from tests.unit.conditions import until
 from tests.unit.objects import NOW
 from tests.unit.registry.smallregistry import ring
 from tests.unit.web import serve
@@ -62,8 +63,10 @@ class World:
     called: list[str] = field(default_factory=list)
     woken: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
-    async def look(self, max_age: timedelta = HOUR, who: str = "one", keyring: Keyring | None = None) -> Answer | None:
-        caller = Caller(who, lambda: self._call(who))
+    async def look(
+        self, max_age: timedelta = HOUR, who: str = "one", keyring: Keyring | None = None, request: str | None = None
+    ) -> Answer | None:
+        caller = Caller(who, lambda: self._call(who), request)
         return await self.digests.look(self.image, keyring or Keyring(), max_age, caller)
 
     def _call(self, who: str) -> None:
@@ -269,3 +272,50 @@ async def test_what_is_remembered_has_a_bound(world: World, monkeypatch: pytest.
         world.image = Reference(world.image.registry, "library/python", str(number))
         await world.told()
     assert len(world.digests._known) == 5
+
+
+class TestARequest:
+    async def test_asks_anew_once_for_all_who_name_it(self, world: World) -> None:
+        await world.told()
+        await asyncio.gather(*(world.look(who=str(number), request="push-1") for number in range(100)))
+        assert world.upstream.calls == ["HEAD"] * 2
+        await world.look(request="push-1")
+        await world.told()
+        assert world.upstream.calls == ["HEAD"] * 2
+        await world.look(request="push-2")
+        assert world.upstream.calls == ["HEAD"] * 3
+
+    async def test_is_not_answered_by_what_was_asked_before_it(self, world: World) -> None:
+        """The tag may have moved after the registry had looked it up."""
+        await world.told()
+        old = world.upstream.digest
+        world.upstream.silent = asyncio.Event()
+        world.now += HOUR
+        before = asyncio.create_task(world.look(who="before"))
+        await until(lambda: len(world.upstream.calls) == 2)
+        after = asyncio.create_task(world.look(who="after", request="push-1"))
+        await asyncio.sleep(0)
+        world.upstream.silent.set()
+        await before
+        answer = await after
+        assert world.upstream.calls == ["HEAD"] * 3
+        assert answer is not None
+        assert answer.seen is not None
+        assert answer.seen.digest == old
+
+    async def test_waits_no_longer_than_others(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+        await world.told()
+        world.upstream.silent = asyncio.Event()
+        answer = await world.look(request="push-1")
+        assert answer is not None
+        assert answer.pending
+        world.upstream.silent.set()
+        await world.woken.acquire()
+        assert world.called == ["one"]
+
+    async def test_leaves_a_registry_alone_that_wants_to_be(self, world: World) -> None:
+        world.upstream.refusal = 429
+        await world.told()
+        await world.look(request="push-1")
+        assert len(world.upstream.calls) == 1
