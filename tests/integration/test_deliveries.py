@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from keelway.api.resources import IMAGES
 from keelway.cluster.cache import Cache
 from keelway.cluster.client import Cluster
 from keelway.cluster.connection import Connection
@@ -62,24 +61,3 @@ async def test_a_delivery_is_recorded_in_the_status_of_the_images_concerned(
     other = crds.json("get", "image/other", "-n", namespace)
     assert "lastDelivery" not in other.get("status", {})
     assert writes == ["PATCH 200"]
-
-
-async def test_an_image_that_took_the_others_name_is_left_alone(
-    crds: Kubectl, namespace: str, deliveries: Deliveries, writes: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Deleted and made anew between the list and the write."""
-    place = f"git.example/{namespace}/shop"
-    crds.apply(_image("shop", f"https://{place}.git"), namespace)
-    pages = deliveries.cluster.pages
-
-    async def with_another_uid(*args: object, **kwargs: object) -> AsyncIterator[JsonObject]:
-        async for page in pages(IMAGES):
-            for item in page["items"]:
-                item["metadata"]["uid"] = "00000000-0000-4000-8000-000000000000"
-            yield page
-
-    monkeypatch.setattr(deliveries.cluster, "pages", with_another_uid)
-    told = Delivery("github-0123456789abcdef", (GitPush(frozenset({place}), "refs/heads/main", "main"),))
-    assert await deliveries.record(told) == 1
-    assert "lastDelivery" not in crds.json("get", "image/shop", "-n", namespace).get("status", {})
-    assert writes == ["PATCH 409"]

@@ -16,7 +16,7 @@ import structlog
 
 from keelway.api.resources import IMAGES
 from keelway.cluster.client import Cluster
-from keelway.errors import Conflict, Forbidden, Invalid, KeelwayError, NotFound, Transient
+from keelway.errors import Forbidden, Invalid, KeelwayError, NotFound, Transient
 from keelway.hooks.concerned import Concerned, Delivery
 from keelway.registry.mirrors import Mirrors
 
@@ -44,7 +44,6 @@ class _Due:
 
     namespace: str
     name: str
-    uid: str
     delivery: str
 
 
@@ -131,7 +130,7 @@ class Deliveries:
                 counted.update(names)
                 if _last_of(image) != names[-1]:
                     metadata = image["metadata"]
-                    due.append(_Due(metadata["namespace"], metadata["name"], metadata["uid"], names[-1]))
+                    due.append(_Due(metadata["namespace"], metadata["name"], names[-1]))
         # One that cannot be written on keeps no other back.
         written = await asyncio.gather(*map(self._write_on, due), return_exceptions=True)
         for error in written:
@@ -140,12 +139,12 @@ class Deliveries:
         return counted
 
     async def _write_on(self, due: _Due) -> None:
-        """Raises what another try may cure."""
-        patch = {"metadata": {"uid": due.uid}, "status": {"lastDelivery": due.delivery}}
+        """Raises what another try may cure. An Image that has taken the name meanwhile is looked at once in vain."""
+        patch = {"status": {"lastDelivery": due.delivery}}
         try:
             await self.cluster.merge_patch(IMAGES, due.namespace, due.name, patch, subresource="status")
-        except (NotFound, Conflict):
-            return  # it is gone, or another has its name: that one looks by itself
+        except NotFound:
+            return
         except (Forbidden, Invalid) as error:
             _log.warning("delivery refused", image=f"{due.namespace}/{due.name}", error=str(error))
             return

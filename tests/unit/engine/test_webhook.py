@@ -134,8 +134,8 @@ class TestADelivery:
         assert world.delivery("on-python").startswith("registry-")
         assert world.delivery("shop") is None
 
-    async def test_of_an_image_that_was_made_anew_meanwhile_is_left(self, world: World) -> None:
-        world.api.interfere = lambda request: refusal(409, "Conflict") if request.method == "PATCH" else None
+    async def test_of_an_image_that_went_meanwhile_is_left(self, world: World) -> None:
+        world.api.interfere = lambda request: refusal(404, "NotFound") if request.method == "PATCH" else None
         assert await world.github() == (200, '{"images": 1}')
 
     @pytest.mark.parametrize(("status", "answer"), [(422, 200), (403, 200), (500, 503)])
